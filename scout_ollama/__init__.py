@@ -1,0 +1,1 @@
+"""Runs shared Ollama GPU clusters for Scout over SSH."""

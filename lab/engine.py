@@ -1,0 +1,35 @@
+"""What a lab's hosts are made of: namespaces where this user may make them, containers elsewhere."""
+
+import os
+import sys
+from typing import Protocol
+
+from lab.labhost import LabHost
+from lab.namespaces import Namespaces
+from lab.record import Record
+from scout_ollama.errors import Trouble
+
+
+class Engine(Protocol):
+    """Runs the hosts of one lab."""
+
+    def up(self) -> None:
+        """Start all hosts; they boot in the background."""
+
+    def down(self) -> None:
+        """End everything, as far as there is anything, and give the network back."""
+
+    def host(self, name: str) -> LabHost:
+        """One host."""
+
+
+_ENGINES = {engine.name: engine for engine in (Namespaces,)}
+
+
+def choose(name: str | None) -> type[Namespaces]:
+    """The engine ``name``, or the one that fits this machine and user."""
+    automatic = "namespaces" if sys.platform == "linux" and os.geteuid() == 0 else "containers"
+    try:
+        return _ENGINES[name or automatic]
+    except KeyError:
+        raise Trouble(f"there is no engine {name}", why=f"there is {', '.join(_ENGINES)}") from None

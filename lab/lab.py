@@ -1,0 +1,128 @@
+"""A lab: some hosts on this machine and the inventory that describes them."""
+
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab import contents, record, site
+from lab.engine import Engine, choose
+from lab.keys import KeyPair
+from lab.labhost import LabHost
+from lab.record import Record
+from lab.topology import DEFAULT_TOPOLOGY, Topology, placed
+from scout_ollama.errors import Trouble
+
+_SEED_MODELS = "lab.standins.models", "seed", "/var/lib/ollama"
+_SEED_HARBOR = "lab.standins.harbor", "seed"
+
+
+class Lab:
+    """A lab that exists on this machine, running or not."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._engine: Engine = choose(record.engine)(record)
+
+    @classmethod
+    def create(
+        cls, name: str, hosts: Topology = DEFAULT_TOPOLOGY, *, k3s: bool = True, engine: str | None = None
+    ) -> "Lab":
+        """Make a lab's inventory and files; ``up`` starts its hosts.
+
+        Without ``k3s`` the hosts have SSH and nothing else. ``engine`` is what hosts are made of, ``namespaces`` or
+        ``containers``; by default the first that this machine and user can have.
+        """
+        if not re.fullmatch(r"[a-z0-9][-a-z0-9]{0,30}", name):
+            raise Trouble(f"{name!r} cannot name a lab", why="a name is lowercase letters, digits and '-', at most 31")
+        kind = choose(engine)
+        new = Record(name, kind.name, 0, hosts, k3s, secrets.token_hex(16), {})
+        try:
+            new.directory.mkdir(parents=True)
+        except FileExistsError:
+            raise Trouble(f"there is a lab {name} already", next=f"inv lab-down --name {name}") from None
+        new = kind.reserve(new)
+        new.save()
+        _write_files(new)
+        return cls(new)
+
+    @classmethod
+    def load(cls, name: str) -> "Lab":
+        """The lab ``name``, whatever state it is in. Raises ``Trouble`` if there is none."""
+        return cls(record.load(name))
+
+    @classmethod
+    @contextmanager
+    def running(
+        cls, name: str, hosts: Topology = DEFAULT_TOPOLOGY, *, k3s: bool = True, engine: str | None = None
+    ) -> Iterator["Lab"]:
+        """A lab that is up inside the ``with`` and gone after it."""
+        lab = cls.create(name, hosts, k3s=k3s, engine=engine)
+        try:
+            lab.up()
+            yield lab
+        finally:
+            lab.down()
+
+    @property
+    def name(self) -> str:
+        """Its name on this machine."""
+        return self._record.name
+
+    @property
+    def site(self) -> Path:
+        """The directory of its inventory."""
+        return self._record.site
+
+    @property
+    def hosts(self) -> list[LabHost]:
+        """All its hosts."""
+        return [self._engine.host(name) for name in self._record.hosts]
+
+    def host(self, name: str) -> LabHost:
+        """The host ``name``. Raises ``Trouble`` if the lab has no such host."""
+        if name not in self._record.hosts:
+            raise Trouble(f"the lab {self.name} has no host {name}", why=f"it has {', '.join(self._record.hosts)}")
+        return self._engine.host(name)
+
+    def up(self) -> None:
+        """Start every host; returns when all answer to SSH and have what they are to start with.
+
+        Raises ``Trouble`` with what a host said on its console when it does not start.
+        """
+        self._engine.up()
+        for host in self.hosts:
+            host.wait_for_ssh()
+        if self._record.k3s:
+            self._seed()
+
+    def down(self) -> None:
+        """End everything that belongs to the lab and forget it, also when it is half made or has crashed."""
+        self._engine.down()
+        shutil.rmtree(self._record.directory)
+
+    def _seed(self) -> None:
+        """Give GPU hosts their models and Harbor its images."""
+        for cluster, spec in placed(self._record.topology):
+            host = self.host(spec.name)
+            if "gpu" in spec.roles:
+                _run_module(host, *_SEED_MODELS)
+            if cluster.kind == "staging":
+                _run_module(host, *_SEED_HARBOR)
+
+
+def _run_module(host: LabHost, *arguments: str) -> None:
+    host.run(["env", "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages", "python3", "-m", *arguments])
+
+
+def _write_files(new: Record) -> None:
+    operator = KeyPair.generate()
+    host_keys = {name: KeyPair.generate() for name in new.hosts}
+    site.write(new, operator, host_keys)
+    new.common.write_bytes(contents.of_lab(new, operator))
+    for cluster, host in placed(new.topology):
+        file = new.files(host.name)
+        file.touch(mode=0o600)
+        file.write_bytes(contents.of_host(new, cluster, host, host_keys[host.name]))

@@ -1,0 +1,128 @@
+"""One host of a lab, and what can happen to it: the part that is the same however hosts are run."""
+
+
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from scout_ollama.errors import Trouble
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": PATH}
+
+
+class LabHost(ABC):
+    """A host of a running lab. Every fault stays until it is undone; a host may have several."""
+
+    def __init__(self, name: str, address: str, endpoint: tuple[str, int]) -> None:
+        self.name = name
+        self.address = address
+        self.endpoint = endpoint
+
+    @property
+    @abstractmethod
+    def root(self) -> Path:
+        """Its file system, seen from this machine. Valid until the host stops or reboots."""
+
+    @abstractmethod
+    def run(
+        self, argv: Sequence[str], input: str = "", check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``argv`` as root on the host, not by SSH; it works while the host is frozen or cut off.
+
+        Raises ``Trouble`` under ``check`` when it fails, and when the host is off.
+        """
+
+    @abstractmethod
+    def cut(self) -> None:
+        """Cut the host's network link: packets are lost without an answer."""
+
+    @abstractmethod
+    def restore(self) -> None:
+        """Make the network link whole again: neither cut nor limited."""
+
+    @abstractmethod
+    def limit(self, rate: str) -> None:
+        """Limit both directions of the network link to ``rate``, in tc's notation such as ``20mbit``."""
+
+    @abstractmethod
+    def freeze(self) -> None:
+        """Stop every process of the host where it is."""
+
+    @abstractmethod
+    def thaw(self) -> None:
+        """Let the processes go on."""
+
+    @abstractmethod
+    def power_off(self) -> None:
+        """Pull the plug. What was written to the disk stays."""
+
+    @abstractmethod
+    def power_on(self) -> None:
+        """Start the host; returns when its sshd answers, unless its link is cut."""
+
+    @abstractmethod
+    def fill(self, path: str) -> None:
+        """Fill the disk that ``path`` is on: writing more gives ENOSPC, what is there stays."""
+
+    @abstractmethod
+    def free(self, path: str) -> None:
+        """Give the disk that ``path`` is on its space back."""
+
+    @abstractmethod
+    def console(self) -> str:
+        """What the host said while it started; for messages."""
+
+    def reboot(self) -> None:
+        """Reboot from inside, as an operator would; returns when sshd answers again."""
+        before = self.boot_id()
+        self.run(["reboot"], check=False)
+        wait_until(lambda: self._is_rebooted(before), self)
+        self.wait_for_ssh()
+
+    def boot_id(self) -> str:
+        """Identifies this boot of the host. Raises ``Trouble`` while it is down."""
+        return self.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
+
+    def read_only(self, path: str) -> None:
+        """Make the directory ``path`` read-only for everything that opens it from now on."""
+        bind_to_itself = 'mountpoint -q "$1" || mount --bind "$1" "$1"'
+        self.run(["sh", "-ec", f'{bind_to_itself}; mount -o remount,bind,ro "$1"', "-", path])
+
+    def read_write(self, path: str) -> None:
+        """Undo ``read_only``."""
+        self.run(["mount", "-o", "remount,bind,rw", path])
+
+    def set_clock(self, offset_seconds: int) -> None:
+        """Make the host's ``date`` lie by this much: ahead, or behind if negative; 0 is right again."""
+        self.run(["tee", "/etc/lab/clock"], input=f"{offset_seconds}\n")
+
+    def wait_for_ssh(self) -> None:
+        """Return when sshd answers. Raises ``Trouble`` if it does not in time."""
+        wait_until(self.answers, self)
+
+    def answers(self) -> bool:
+        """Whether sshd greets whoever connects."""
+        try:
+            with socket.create_connection(self.endpoint, timeout=1) as connection:
+                return connection.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def _is_rebooted(self, before: str) -> bool:
+        try:
+            return self.boot_id() != before
+        except Trouble:
+            return False
+
+
+def wait_until(condition: Callable[[], bool], host: LabHost, seconds: float = 30) -> None:
+    """Return when ``condition`` holds. Raises ``Trouble`` about ``host`` after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Trouble("the lab host did not start", host=host.name, why=host.console())
+        time.sleep(0.02)

@@ -1,0 +1,225 @@
+"""Lab hosts made of Linux namespaces: root on Linux needs nothing else, and they start in a fraction of a second.
+
+One process, the lab's switch, owns a network, a mount and a pid namespace; every host lives inside them in namespaces
+of its own (``host/switch``, ``host/power``, ``host/boot``). On the machine itself a lab is that process, one network
+interface, and one small directory.
+"""
+
+import os
+import select
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from lab import networks, paths, rootfs
+from lab.labhost import ENVIRONMENT, LabHost, wait_until
+from lab.process import run
+from lab.record import Record
+from scout_ollama.errors import Trouble
+
+_SCRIPTS = paths.PACKAGE / "host"
+_DISK_SIZE = "16g"
+_NAMESPACES = {"net": "net", "mount": "mnt", "uts": "uts", "ipc": "ipc", "pid": "pid"}
+
+
+class Namespaces:
+    """All hosts of one lab."""
+
+    name = "namespaces"
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._switch = Switch(record)
+
+    @classmethod
+    def reserve(cls, record: Record) -> Record:
+        """``record`` with a network that this lab alone has from now on."""
+        return replace(record, network=networks.reserve(record.directory))
+
+    def up(self) -> None:
+        """Start the switch and all hosts; they boot in the background."""
+        self._switch.start()
+        for name in self._record.hosts:
+            self.host(name).start()
+
+    def down(self) -> None:
+        """Kill the switch and with it everything."""
+        self._switch.stop()
+
+    def host(self, name: str) -> "NamespaceHost":
+        """One host."""
+        return NamespaceHost(self._switch, name)
+
+
+class Switch:
+    """The process that a lab consists of: all its hosts end with it."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.interface = f"scout-lab{record.network}"
+        self._reservation = networks.RESERVATIONS / str(record.network)
+
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises ``Trouble`` when it does not run."""
+        with suppress(FileNotFoundError, ValueError):
+            pid, start = (self._reservation / "switch").read_text().split()
+            if _start_time(int(pid)) == start:
+                return int(pid)
+        raise Trouble(f"the lab {self.record.name} is not running", next="inv lab-down, then inv lab-up")
+
+    @property
+    def root(self) -> Path:
+        """The file system that the switch and ``host/power`` see, with the hosts' state in ``run/lab``."""
+        return Path(f"/proc/{self.pid}/root")
+
+    def run(self, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command of the machine in the switch's namespaces."""
+        return run(["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--", *argv])
+
+    def start(self) -> None:
+        """Start it, and plug the machine in."""
+        unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
+        script = [_SCRIPTS / "switch", rootfs.directory(), self.record.common, self._reservation / "switch"]
+        run(["setsid", "--fork", *unshare, *map(str, script)])
+        link = ["ip", "link", "add", self.interface, "type", "veth", "peer", "name", "machine", "netns", str(self.pid)]
+        run(link)
+        run(["ip", "address", "add", f"198.18.{self.record.network}.1/24", "dev", self.interface])
+        run(["ip", "link", "set", self.interface, "up"])
+        self.run(["ip", "link", "set", "machine", "master", "switch", "up"])
+
+    def stop(self) -> None:
+        """Kill it if it runs, wait for the end of everything in it, and give its network back."""
+        with suppress(Trouble, ProcessLookupError):
+            process = os.pidfd_open(self.pid)
+            try:
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [])
+            finally:
+                os.close(process)
+        run(["ip", "link", "delete", self.interface], check=False)
+        shutil.rmtree(self._reservation, ignore_errors=True)
+
+
+class NamespaceHost(LabHost):
+    """A host inside the namespaces of its lab's switch."""
+
+    def __init__(self, switch: Switch, name: str) -> None:
+        super().__init__(name, switch.record.address(name), switch.record.endpoint(name))
+        self._switch = switch
+        self._port = f"port{self.address.rpartition('.')[2]}"
+
+    @property
+    def _state(self) -> Path:
+        return self._switch.root / "run/lab" / self.name
+
+    @property
+    def _init(self) -> int:
+        """The process id of the host's init, as the switch sees it."""
+        try:
+            return int((self._state / "init").read_text())
+        except (FileNotFoundError, ValueError):
+            raise Trouble("the lab host is off", host=self.name) from None
+
+    @property
+    def _process(self) -> Path:
+        return self._switch.root / "proc" / str(self._init)
+
+    @property
+    def root(self) -> Path:
+        return self._process / "root"
+
+    def run(self, argv: Sequence[str], input: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
+        namespaces = [f"--{option}={self._process}/ns/{file}" for option, file in _NAMESPACES.items()]
+        inside = ["nsenter", *namespaces, f"--root={self.root}", f"--wd={self.root}", "--"]
+        return run([*inside, *argv], input=input, check=check, host=self.name, env=ENVIRONMENT)
+
+    def power_on(self) -> None:
+        if not (self._state / "init").exists():
+            self.start()
+        wait_until((self._state / "init").exists, self)
+        if not (self._state / "cut").exists():
+            self.wait_for_ssh()
+
+    def start(self) -> None:
+        """Switch the host on without waiting for it; its disk is made if it has none yet."""
+        record = self._switch.record
+        script = [_SCRIPTS / "power", self.name, self.address, rootfs.directory(), paths.PACKAGE]
+        self._switch.run(["setsid", "--fork", *map(str, script), str(record.files(self.name)), _DISK_SIZE])
+
+    def power_off(self) -> None:
+        self._signal("KILL", [self._init])
+        wait_until(lambda: not (self._state / "init").exists(), self)
+
+    def cut(self) -> None:
+        (self._state / "cut").touch()
+        self._switch.run(["ip", "link", "set", self._port, "down"])
+
+    def restore(self) -> None:
+        (self._state / "cut").unlink(missing_ok=True)
+        self._switch.run(["ip", "link", "set", self._port, "up"])
+        if (self._state / "limit").exists():
+            (self._state / "limit").unlink()
+            self._switch.run(["tc", "qdisc", "delete", "dev", self._port, "root"])
+            self._switch.run(["tc", "-netns", self.name, "qdisc", "delete", "dev", "eth0", "root"])
+
+    def limit(self, rate: str) -> None:
+        self._switch.run([str(_SCRIPTS / "limit"), self.name, self._port, rate])
+        (self._state / "limit").write_text(rate)
+
+    def freeze(self) -> None:
+        # A process that is about to be stopped may still start another: look again until there is none.
+        while running := [pid for pid, state in self._processes().items() if state not in "tTZ"]:
+            self._signal("STOP", running)
+
+    def thaw(self) -> None:
+        self._signal("CONT", list(self._processes()))
+
+    def fill(self, path: str) -> None:
+        self._must_be_on_disk(path)
+        disk = os.statvfs(self._state / "disk")
+        self._resize_disk(str((disk.f_blocks - disk.f_bfree) * disk.f_frsize))
+
+    def free(self, path: str) -> None:
+        self._must_be_on_disk(path)
+        self._resize_disk(_DISK_SIZE)
+
+    def console(self) -> str:
+        with suppress(FileNotFoundError):
+            return (self._state / "console").read_text(errors="replace")[-2000:]
+        return ""
+
+    def _must_be_on_disk(self, path: str) -> None:
+        kind = self.run(["findmnt", "--noheadings", "--output", "FSTYPE", "--target", path]).stdout.strip()
+        if kind != "overlay":
+            raise Trouble(f"{path} cannot be filled", host=self.name, why=f"it is on a {kind}, not on the host's disk")
+
+    def _resize_disk(self, size: str) -> None:
+        self._switch.run(["mount", "-o", f"remount,size={size}", str(Path("/run/lab", self.name, "disk"))])
+
+    def _signal(self, name: str, pids: Sequence[int]) -> None:
+        # One that has ended meanwhile is no trouble.
+        self._switch.run(["sh", "-c", f'kill -s {name} "$@" || :', "kill", *map(str, pids)])
+
+    def _processes(self) -> dict[int, str]:
+        """The state letter of each process of the host, its init first, as ps(1) shows it."""
+        parents: dict[int, tuple[int, str]] = {}
+        for stat in (self._switch.root / "proc").glob("[0-9]*/stat"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+                parents[int(stat.parent.name)] = (int(parent), state)
+        found = {self._init: parents[self._init][1]}
+        while more := {pid: state for pid, (parent, state) in parents.items() if parent in found and pid not in found}:
+            found.update(more)
+        return found
+
+
+def _start_time(pid: int) -> str | None:
+    """When a process started, in clock ticks since boot: tells it from a later one with the same id."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return None

@@ -1,0 +1,31 @@
+"""Commands on this machine, their failures as ``Trouble``."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from scout_ollama.errors import Trouble
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    input: str = "",
+    check: bool = True,
+    host: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run ``argv`` to its end with ``input`` as its whole standard input.
+
+    ``env`` replaces the environment, ``host`` is the lab host that a message is about.
+    Raises ``Trouble`` with the last lines written when the command is missing or, under ``check``, fails.
+    """
+    try:
+        done = subprocess.run(
+            argv, input=input, capture_output=True, text=True, errors="replace", env=env, check=False
+        )
+    except FileNotFoundError as error:
+        raise Trouble(f"{argv[0]} is not installed", host=host, why=str(error)) from error
+    if check and done.returncode != 0:
+        last = (done.stderr or done.stdout).strip().splitlines()[-10:]
+        raise Trouble(f"{argv[0]} failed with status {done.returncode}", host=host, why="\n".join(last))
+    return done

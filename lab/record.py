@@ -1,0 +1,89 @@
+"""What is known of a lab while it exists: a JSON file in its state directory."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab import paths
+from lab.topology import ClusterSpec, HostSpec, Topology, placed
+from scout_ollama.errors import Trouble
+
+_FIRST_HOST = 11
+
+
+@dataclass(frozen=True)
+class Record:
+    """A lab: its name, who runs its hosts, which hosts, and where they are.
+
+    ``network`` is the third number of the addresses 198.18.N.0/24 (RFC 2544, set aside for benchmarks).
+    ``ports`` says where on 127.0.0.1 the machine reaches each host's sshd, if not at the host's own address.
+    """
+
+    name: str
+    engine: str
+    network: int
+    topology: Topology
+    k3s: bool
+    token: str = field(repr=False)
+    ports: dict[str, int]
+
+    @property
+    def directory(self) -> Path:
+        """The lab's state on this machine; ``site`` in it is the inventory."""
+        return paths.labs() / self.name
+
+    @property
+    def site(self) -> Path:
+        """The inventory."""
+        return self.directory / "site"
+
+    @property
+    def common(self) -> Path:
+        """The tar archive of what all hosts have."""
+        return self.directory / "common.tar"
+
+    def files(self, host: str) -> Path:
+        """The tar archive of what only this host has."""
+        return self.directory / f"{host}.tar"
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names of all hosts."""
+        return [host.name for _, host in placed(self.topology)]
+
+    def address(self, host: str) -> str:
+        """The host's address in the lab's network."""
+        return f"198.18.{self.network}.{_FIRST_HOST + self.hosts.index(host)}"
+
+    def endpoint(self, host: str) -> tuple[str, int]:
+        """Address and port at which this machine reaches the host's sshd."""
+        return ("127.0.0.1", self.ports[host]) if host in self.ports else (self.address(host), 22)
+
+    def save(self) -> None:
+        """Write the record."""
+        file = self.directory / "lab.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(dataclasses.asdict(self), indent=1))
+
+
+def load(name: str) -> Record:
+    """The record of the lab ``name``. Raises ``Trouble`` if there is no such lab."""
+    file = paths.labs() / name / "lab.json"
+    try:
+        data = json.loads(file.read_text())
+    except FileNotFoundError:
+        there_is = ", ".join(names()) or "none"
+        raise Trouble(f"there is no lab {name}", why=f"labs on this machine: {there_is}", next="inv lab-up") from None
+    return Record(**{**data, "topology": tuple(_cluster(cluster) for cluster in data["topology"])})
+
+
+def names() -> list[str]:
+    """The labs that exist."""
+    return sorted(file.parent.name for file in paths.labs().glob("*/lab.json"))
+
+
+def _cluster(data: dict[str, Any]) -> ClusterSpec:
+    hosts = tuple(HostSpec(**{**host, "roles": tuple(host["roles"])}) for host in data["hosts"])
+    return ClusterSpec(**{**data, "hosts": hosts, "models": tuple(data["models"])})

@@ -1,0 +1,131 @@
+"""The root file system under every lab host: made once with mmdebstrap, then kept in the cache.
+
+It holds the packages of the machine's own distribution and what ``rootfs_customize.py`` adds to them. Everything that
+differs from lab to lab or host to host is laid over it (``contents.py``).
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from lab import paths
+from lab.process import run
+from scout_ollama.errors import Trouble
+
+PACKAGES = (
+    "ca-certificates",
+    "curl",
+    "docker-registry",
+    "haproxy",
+    "iproute2",
+    "iputils-ping",
+    "nftables",
+    "openssh-server",
+    "openssl",
+    "procps",
+    "python3",
+    "rsync",
+    "sudo",
+    "tini",
+    "util-linux",
+)
+_LEFT_OUT = ("doc", "info", "lintian", "locale", "man")
+
+
+def directory() -> Path:
+    """The root file system as a directory. Raises ``Trouble`` where it cannot be made."""
+    return _made_once(paths.cache() / f"rootfs-{_digest()}")
+
+
+def archive() -> Path:
+    """The root file system as a tar file, or the file that ``SCOUT_LAB_ROOTFS`` names, made elsewhere."""
+    if given := os.environ.get("SCOUT_LAB_ROOTFS"):
+        return Path(given)
+    return _made_once(paths.cache() / f"rootfs-{_digest()}.tar")
+
+
+def _digest() -> str:
+    """Identifies the content: what it is made of, how, and for which release and architecture."""
+    digest = hashlib.sha256(f"{_suite()} {platform.machine()}".encode())
+    for name in ("rootfs.py", "rootfs_customize.py", "requirements.lock", "kubectl.lock"):
+        digest.update((paths.PACKAGE / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _suite() -> str:
+    """The code name of the machine's release of Debian or Ubuntu, such as ``bookworm``."""
+    try:
+        return platform.freedesktop_os_release()["VERSION_CODENAME"]
+    except (OSError, KeyError) as error:
+        raise Trouble(
+            "the lab's root file system can only be made on Debian or Ubuntu",
+            why=f"this is {platform.platform()}",
+            next="run `python -m lab.rootfs` on such a machine, copy the file that it names and set SCOUT_LAB_ROOTFS to it",
+        ) from error
+
+
+def _sources() -> list[str]:
+    """The files in which the machine's apt finds its own release."""
+    listed = run(
+        ["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(SOURCESENTRY)", "Created-By: Packages"]
+    )
+    entries = [line.split(" ", 2) for line in listed.stdout.splitlines()]
+    release = [_suite(), "main"]
+    files = {source.rpartition(":")[0] for *entry, source in entries if entry == release}
+    if not files:
+        raise Trouble(f"no apt source of this machine serves {' '.join(release)}", next="apt-get indextargets")
+    return sorted(files)
+
+
+def _made_once(target: Path) -> Path:
+    """``target``, made if it is not there; it appears whole or not at all, however many ask at once."""
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "rootfs.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for abandoned in target.parent.glob("new-*"):
+            shutil.rmtree(abandoned) if abandoned.is_dir() else abandoned.unlink()
+        if not target.exists():
+            _say(f"making the hosts' root file system, once ({target}): about a minute")
+            begun = time.monotonic()
+            unfinished = target.with_name(f"new-{target.name}")
+            _debootstrap(unfinished)
+            unfinished.rename(target)
+            _say(f"root file system made in {time.monotonic() - begun:.0f} s")
+    return target
+
+
+def _say(message: str) -> None:
+    print(f"lab: {message}", file=sys.stderr, flush=True)
+
+
+def _debootstrap(target: Path) -> None:
+    """Make the root file system as a directory, or as a tar file if that is what the name of ``target`` ends in."""
+    if not shutil.which("mmdebstrap"):
+        raise Trouble("mmdebstrap is not installed", why="it makes the root file system", next="apt-get install mmdebstrap")
+    customize = shlex.join(["env", f"PYTHONPATH={paths.CHECKOUT}", sys.executable, "-m", "lab.rootfs_customize"])
+    run(
+        [
+            "mmdebstrap",
+            "--variant=minbase",
+            f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
+            f"--format={'tar' if target.suffix == '.tar' else 'directory'}",
+            f"--include={','.join(PACKAGES)}",
+            *(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in _LEFT_OUT),
+            f'--customize-hook={customize} "$1"',
+            _suite(),
+            str(target),
+            *_sources(),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(archive())

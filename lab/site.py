@@ -1,0 +1,89 @@
+"""The lab's inventory: what an operator of such a site would have written, with its keys and certificates."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.certificates import Authority
+from lab.keys import KeyPair
+from lab.record import Record
+from lab.rootfs_customize import OPERATOR
+from lab.topology import ClusterSpec, HostSpec
+from scout_ollama.errors import Trouble
+
+NFS_DIRECTORY = "/srv/nfs/ollama"
+
+
+def write(record: Record, operator: KeyPair, host_keys: Mapping[str, KeyPair]) -> None:
+    """Write the inventory of ``record``: cluster files, known_hosts, secrets/, and the operator's key."""
+    record.site.mkdir()
+    secrets = record.site / "secrets"
+    keys = record.site / "keys"
+    for directory in (secrets, keys):
+        directory.mkdir(mode=0o700)
+    _private(keys / "operator", operator.private)
+    (keys / "operator.pub").write_text(f"{operator.public} {OPERATOR}@{record.name}\n")
+    authority = Authority.create(secrets)
+    for cluster in record.topology:
+        if cluster.service:
+            authority.issue([cluster.service]).write(secrets / f"{cluster.name}.crt", secrets / f"{cluster.name}.key")
+        text = yaml.safe_dump(_cluster(record, cluster), sort_keys=False, width=120)
+        (record.site / f"{cluster.name}.yaml").write_text(text)
+    known = [f"{_known_as(record, host)} {key.public}\n" for host, key in host_keys.items()]
+    (record.site / "known_hosts").write_text("".join(known))
+
+
+def _private(file: Path, text: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(text)
+
+
+def _known_as(record: Record, host: str) -> str:
+    """The host as OpenSSH looks it up: a port other than 22 is part of the name."""
+    address, port = record.endpoint(host)
+    return address if port == 22 else f"[{address}]:{port}"
+
+
+def _cluster(record: Record, cluster: ClusterSpec) -> dict[str, Any]:
+    common: dict[str, Any] = {"kind": cluster.kind, "environment": cluster.environment}
+    if cluster.air_gapped:
+        common["air_gapped"] = True
+    if cluster.staging:
+        common["staging"] = cluster.staging
+    common["ssh"] = {"user": OPERATOR, "key_file": "keys/operator"}
+    common["hosts"] = {host.name: _host(record, host) for host in cluster.hosts}
+    match cluster.kind:
+        case "ollama":
+            return {**common, "ollama": _ollama(record, cluster)}
+        case "staging":
+            harbor = {"url": f"https://{cluster.service}", "ca": "secrets/ca.crt"}
+            return {**common, "ollama_nfs_path": NFS_DIRECTORY, "harbor": harbor}
+        case "scout" if cluster.ollama_cluster:
+            return {**common, "ollama_mode": "external", "ollama_cluster": cluster.ollama_cluster}
+        case "scout":
+            return common
+    raise Trouble(f"{cluster.name} is of kind {cluster.kind}", why="kinds are ollama, scout and staging")
+
+
+def _host(record: Record, host: HostSpec) -> dict[str, Any]:
+    address, port = record.endpoint(host.name)
+    entry: dict[str, Any] = {"address": address, "roles": list(host.roles)}
+    if port != 22:
+        entry["ssh"] = {"port": port}
+    for name in ("gpus", "gpu_memory_gib", "node_name"):
+        if value := getattr(host, name):
+            entry[name] = value
+    return entry
+
+
+def _ollama(record: Record, cluster: ClusterSpec) -> dict[str, Any]:
+    clients = [
+        f"{record.address(host.name)}/32"
+        for other in record.topology
+        if other.ollama_cluster == cluster.name
+        for host in other.hosts
+    ]
+    tls = {"certificate": f"secrets/{cluster.name}.crt", "key": f"secrets/{cluster.name}.key", "ca": "secrets/ca.crt"}
+    return {"hostname": cluster.service, "tls": tls, "allowed_clients": clients, "models": list(cluster.models)}

@@ -1,0 +1,68 @@
+"""What this lab host is, from /etc/lab/host.json."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HOST_JSON = Path("/etc/lab/host.json")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A host of the same cluster."""
+
+    name: str
+    address: str
+    node_name: str
+    node_index: int
+    roles: tuple[str, ...]
+    gpu_memory_gib: int | None
+
+    @property
+    def pod_cidr(self) -> str:
+        return f"10.42.{self.node_index}.0/24"
+
+    @property
+    def pod_gateway(self) -> str:
+        """The node's own address in the pod network."""
+        return f"10.42.{self.node_index}.1"
+
+
+@dataclass(frozen=True)
+class HostInfo:
+    """This host, its K3s settings and its cluster."""
+
+    me: Peer
+    peers: tuple[Peer, ...]  # all hosts of the cluster, this one too
+    server: str  # address of the cluster's first server
+    version: str
+    token: str
+
+    @property
+    def is_first_server(self) -> bool:
+        return self.me.address == self.server
+
+    @property
+    def is_server(self) -> bool:
+        return "server" in self.me.roles
+
+
+def read(path: Path = HOST_JSON) -> HostInfo:
+    """Raises OSError or KeyError when the host is not one of the lab's with K3s."""
+    data: dict[str, Any] = json.loads(path.read_text())
+    peers = tuple(_peer(p) for p in data["peers"])
+    me = next(p for p in peers if p.name == data["name"])
+    k3s = data["k3s"]
+    return HostInfo(me, peers, k3s["server"], k3s["version"], k3s["token"])
+
+
+def _peer(data: dict[str, Any]) -> Peer:
+    return Peer(
+        name=data["name"],
+        address=data["address"],
+        node_name=data["node_name"] or data["name"],
+        node_index=int(data["node_index"]),
+        roles=tuple(data["roles"]),
+        gpu_memory_gib=data.get("gpu_memory_gib"),
+    )

@@ -1,0 +1,232 @@
+"""The calls that run a model: /api/generate, /api/chat, /api/embed, /api/embeddings and what is loaded, /api/ps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from lab.standins.ollama import golang, resolve
+from lab.standins.ollama.model import Model, details
+from lab.standins.ollama.scheduler import Busy, Cancelled, LoadFailed, Scheduler, Slot
+from lab.standins.ollama.settings import Settings
+from lab.standins.ollama.store import Store
+from lab.standins.ollama.web import ApiError, Reply, Request, Stream, ndjson, wrong_type
+
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass
+class Inference:
+    """Handlers over a store and a scheduler."""
+
+    settings: Settings
+    store: Store
+    scheduler: Scheduler
+
+    def generate(self, request: Request) -> Reply | Stream:
+        """POST /api/generate: complete a prompt; without one, load the model or (keep_alive 0) unload it."""
+        body = request.json()
+        called = _text(body, "model")
+        prompt = _text(body, "prompt")
+        values = self._answer(request, body, [prompt] if prompt else [], "generate", missing=_not_found(called))
+        return _reply(body, ({**rest, "response": text} for text, rest in values), "response")
+
+    def chat(self, request: Request) -> Reply | Stream:
+        """POST /api/chat: the next message; without messages, load or unload the model."""
+        values, body = self.chat_values(request, request.json())
+        return _reply(body, values, "message")
+
+    def chat_values(self, request: Request, body: dict[str, Any]) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+        """The objects of a chat's answer, for /api/chat and for OpenAI's form of it."""
+        messages = body.get("messages") or []
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+            raise wrong_type(messages, "messages", "[]api.Message")
+        prompts = [f"{message.get('role', 'user')}: {message.get('content', '')}" for message in messages]
+        values = self._answer(request, body, prompts, "chat", missing=ApiError(400, "model is required"))
+        return ({**rest, "message": {"role": "assistant", "content": text}} for text, rest in values), body
+
+    def embed(self, request: Request) -> Reply:
+        """POST /api/embed: one vector for each text of `input`."""
+        return Reply.json(self.embeddings_of(request, request.json()))
+
+    def embeddings_of(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to an embedding request, for /api/embed and for OpenAI's form of it."""
+        started, called = time.monotonic(), _text(body, "model")
+        texts = body.get("input") or []
+        texts = [texts] if isinstance(texts, str) else texts
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ApiError(400, "invalid input type")
+        name = resolve.parse(called, self.settings, empty=_not_found(called))
+        model = resolve.read(self.store, resolve.existing(self.store, name, called), _absent(called))
+        with ExitStack() as held:
+            slot = self._load(held, request, body, model)
+            loaded = time.monotonic()
+            vectors = [slot.engine.embed(text) for text in texts]
+        answer: dict[str, Any] = {"model": called, "embeddings": vectors}
+        if texts:
+            answer |= {"total_duration": _since(started), "load_duration": int((loaded - started) * _NANOSECONDS)}
+            answer["prompt_eval_count"] = sum(len(text.split()) for text in texts)
+        return answer
+
+    def embeddings(self, request: Request) -> Reply:
+        """POST /api/embeddings, the older form: one `prompt`, one vector."""
+        body = request.json()
+        called, prompt = _text(body, "model"), _text(body, "prompt")
+        name = resolve.parse(called, self.settings, empty=ApiError(400, "model is required"))
+        model = resolve.read(self.store, name, _absent(called))
+        with ExitStack() as held:
+            slot = self._load(held, request, body, model)
+            return Reply.json({"embedding": slot.engine.embed(prompt) if prompt else []})
+
+    def ps(self, _: Request) -> Reply:
+        """GET /api/ps: the models in memory, by the name that loaded them."""
+        return Reply.json({"models": [_process(slot) for slot in self.scheduler.loaded()]})
+
+    def _answer(
+        self, request: Request, body: dict[str, Any], prompts: list[str], verb: str, missing: ApiError
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Pieces of text, each with the fields that go with it; the last one is `done`."""
+        started, called, keep_alive = time.monotonic(), _text(body, "model"), _keep_alive(body)
+        name = resolve.parse(called, self.settings, empty=missing)
+        model = resolve.find(self.store, name, called)
+        if not prompts and keep_alive == 0:
+            self.scheduler.unload(model)
+            return iter([("", _fields(called, done_reason="unload"))])
+        capabilities = model.capabilities()
+        if body.get("think") not in (None, False) and "thinking" not in capabilities:
+            raise ApiError(400, f'"{called}" does not support thinking')
+        if "completion" not in capabilities:
+            raise ApiError(400, f'"{called}" does not support {verb}')
+        if verb == "chat" and body.get("tools") and "tools" not in capabilities:
+            raise ApiError(400, f"{model.name} does not support tools")
+        held = ExitStack()
+        slot = self._load(held, request, body, model)
+        if not prompts:
+            held.close()
+            return iter([("", _fields(called, done_reason="load"))])
+        return _spoken(held, slot, body, called, prompts, started)
+
+    def _load(self, held: ExitStack, request: Request, body: dict[str, Any], model: Model) -> Slot:
+        """The model's slot, held until `held` closes. Raises ApiError when it cannot be loaded."""
+        options = body.get("options") or {}
+        if not isinstance(options, dict):
+            raise wrong_type(options, "options", "map[string]interface {}")
+        try:
+            return held.enter_context(self.scheduler.use(model, options, _keep_alive(body), request.gone))
+        except Busy as error:
+            raise ApiError(503, str(error)) from error
+        except Cancelled as error:
+            raise ApiError(499, "request canceled") from error
+        except LoadFailed as error:
+            if error.missing:
+                raise _absent(_text(body, "model")) from error
+            raise ApiError(500, str(error)) from error
+
+
+def _spoken(
+    held: ExitStack, slot: Slot, body: dict[str, Any], called: str, prompts: list[str], started: float
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The engine's pieces and the closing one with the counts; the slot is let go when they end."""
+    with held:
+        loaded, count = time.monotonic(), 0
+        options = {**slot.model.options, **(body.get("options") or {})}
+        limit = int(options.get("num_predict", -1))
+        reason = "stop"
+        for piece in slot.engine.generate("\n".join(prompts), options, body.get("format")):
+            if 0 < limit <= count:
+                reason = "length"
+                break
+            count += 1
+            yield piece, _fields(called)
+        yield (
+            "",
+            {
+                **_fields(called, done_reason=reason),
+                "total_duration": _since(started),
+                "load_duration": int((loaded - started) * _NANOSECONDS),
+                "prompt_eval_count": sum(len(prompt.split()) for prompt in prompts),
+                "prompt_eval_duration": 1,
+                "eval_count": count,
+                "eval_duration": _since(loaded),
+            },
+        )
+
+
+def _reply(body: dict[str, Any], values: Iterable[dict[str, Any]], field: str) -> Reply | Stream:
+    """A stream of lines, or with `"stream": false` (and for a load or unload) one object with the whole text."""
+    values = iter(values)
+    first = next(values)
+    if first.get("done") and first.get("done_reason") in ("load", "unload"):
+        return Reply.json(first)
+    if body.get("stream") is not False:
+        return Stream(ndjson(_chain(first, values)))
+    everything = [first, *values]
+    last = everything[-1]
+    if field == "response":
+        last["response"] = "".join(value["response"] for value in everything)
+    else:
+        last["message"]["content"] = "".join(value["message"]["content"] for value in everything)
+    return Reply.json(last)
+
+
+def _chain(first: dict[str, Any], rest: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    yield first
+    yield from rest
+
+
+def _fields(called: str, *, done_reason: str = "") -> dict[str, Any]:
+    fields: dict[str, Any] = {"model": called, "created_at": golang.timestamp(), "done": bool(done_reason)}
+    return {**fields, "done_reason": done_reason} if done_reason else fields
+
+
+def _process(slot: Slot) -> dict[str, Any]:
+    name = slot.model.name.short
+    return {
+        "name": name,
+        "model": name,
+        "size": slot.size,
+        "digest": slot.model.manifest.digest,
+        "details": details(slot.model.config),
+        "expires_at": golang.timestamp(after=slot.seconds_left),
+        "size_vram": slot.size_vram,
+        "context_length": slot.context_length,
+    }
+
+
+def _keep_alive(body: dict[str, Any]) -> float | None:
+    """Seconds to stay loaded: a number of seconds or a Go duration; below zero without end, None if not given.
+
+    Raises ApiError 400: the string "-1" has no unit, the number -1 needs none.
+    """
+    value = body.get("keep_alive")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ApiError(400, f"Unsupported type: '{type(value).__name__}'")
+    try:
+        seconds = golang.parse_duration(value) if isinstance(value, str) else float(value)
+    except ValueError as error:
+        raise ApiError(400, str(error)) from error
+    return golang.FOREVER if seconds < 0 else seconds
+
+
+def _text(body: dict[str, Any], field: str) -> str:
+    value = body.get(field) or ""
+    if not isinstance(value, str):
+        raise wrong_type(value, field, "string")
+    return value
+
+
+def _not_found(called: str) -> ApiError:
+    return ApiError(404, f"model '{called}' not found")
+
+
+def _absent(called: str) -> ApiError:
+    return ApiError(404, f'model "{called}" not found, try pulling it first')
+
+
+def _since(moment: float) -> int:
+    return int((time.monotonic() - moment) * _NANOSECONDS)

@@ -1,0 +1,224 @@
+"""What must hold on a host or in a cluster, judged from facts alone: declared once, for preflight and doctor alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scout_ollama.errors import Trouble
+from scout_ollama.hints import on
+from scout_ollama.facts import ClusterFacts, HostFacts
+from scout_ollama.inventory import Host, Ollama
+from scout_ollama.store import ModelName
+
+Status = Literal["fail", "warn"]
+
+OLDEST_K3S = (1, 29)
+MOST_CLOCK_SECONDS = 300
+# K3s starts the kubelet with eviction-hard imagefs.available<5%,nodefs.available<5%.
+LEAST_FREE_FRACTION = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that does not hold: ``fail`` stops its host, ``warn`` is only told. No host means the cluster."""
+
+    check: str
+    host: str | None
+    what: str
+    why: str
+    next: str
+    status: Status = "fail"
+
+    def trouble(self) -> Trouble:
+        """The finding as an error."""
+        return Trouble(self.what, host=self.host, why=self.why, next=self.next)
+
+
+def of_host(host: Host, ollama: Ollama, facts: HostFacts, *, now: float) -> list[Finding]:
+    """Return what does not hold on one host. ``now`` is the runner's clock, in seconds since 1970."""
+    findings = [*_clock(host, facts, now), *_k3s(host, facts), *_disk(host, facts), *_registry(host, facts)]
+    if not facts.curl:
+        findings.append(
+            Finding(
+                "curl",
+                host.name,
+                "curl is not installed",
+                "the proofs ask the registry and Ollama with it",
+                on(host, "sudo apt-get install -y curl || sudo dnf install -y curl"),
+            )
+        )
+    if "gpu" in host.roles and not ollama.cpu_only:
+        findings += _gpus(host, facts)
+    if "gpu" in host.roles:
+        findings += _store(host, ollama, facts)
+    return findings
+
+
+def of_cluster(hosts: Sequence[Host], ollama: Ollama, facts: ClusterFacts) -> list[Finding]:
+    """Return what does not hold in the cluster's own eyes, host by host: its nodes and their GPUs."""
+    findings: list[Finding] = []
+    names = [node["metadata"]["name"] for node in facts.nodes]
+    for host in hosts:
+        wanted = host.node_name or host.name
+        node = facts.node(wanted)
+        if node is None:
+            findings.append(
+                Finding(
+                    "node",
+                    host.name,
+                    f"the cluster has no node named {wanted}",
+                    f"its nodes are {', '.join(names)}",
+                    f"edit hosts.{host.name} in {host.cluster}.yaml: node_name, or join the host to the cluster",
+                )
+            )
+            continue
+        ready = next((c for c in node["status"].get("conditions", []) if c["type"] == "Ready"), {})
+        if ready.get("status") != "True":
+            findings.append(
+                Finding(
+                    "node",
+                    host.name,
+                    f"node {wanted} is not Ready",
+                    ready.get("message", "its kubelet has not reported"),
+                    on(host, "sudo journalctl -u k3s -n 50 --no-pager"),
+                )
+            )
+        elif "gpu" in host.roles and not ollama.cpu_only:
+            findings += _allocatable(host, node["status"].get("allocatable", {}).get("nvidia.com/gpu", "0"))
+    return findings
+
+
+def _clock(host: Host, facts: HostFacts, now: float) -> Iterator[Finding]:
+    ahead = facts.clock - now
+    if abs(ahead) > MOST_CLOCK_SECONDS:
+        hours, minutes = divmod(round(abs(ahead) / 60), 60)
+        yield Finding(
+            "clock",
+            host.name,
+            f"its clock is {hours} h {minutes} min {'ahead' if ahead > 0 else 'behind'}",
+            "certificates and tokens would be refused, and the audit would lie",
+            on(host, "sudo timedatectl set-ntp true"),
+        )
+
+
+def _k3s(host: Host, facts: HostFacts) -> Iterator[Finding]:
+    if facts.k3s_version is None:
+        yield Finding(
+            "k3s", host.name, "K3s is not installed", "k3s --version does not answer", on(host, "sudo k3s --version")
+        )
+        return
+    version = re.match(r"v(\d+)\.(\d+)", facts.k3s_version)
+    if version and (int(version[1]), int(version[2])) < OLDEST_K3S:
+        oldest = ".".join(map(str, OLDEST_K3S))
+        yield Finding(
+            "k3s",
+            host.name,
+            f"K3s {facts.k3s_version} is too old",
+            f"v{oldest} is the oldest supported",
+            "upgrade K3s there",
+        )
+    if not facts.k3s_active:
+        unit = facts.k3s_unit or "k3s"
+        yield Finding(
+            "k3s",
+            host.name,
+            "K3s is not running",
+            f"systemctl is-active {unit} says it is not",
+            on(host, f"sudo systemctl start {unit}; sudo journalctl -u {unit} -n 50 --no-pager"),
+        )
+    if not facts.k3s_writable:
+        yield Finding(
+            "k3s",
+            host.name,
+            "/etc/rancher/k3s cannot be written",
+            "its file system is mounted read-only",
+            on(host, "findmnt -T /etc/rancher/k3s; sudo dmesg | tail"),
+        )
+
+
+def _disk(host: Host, facts: HostFacts) -> Iterator[Finding]:
+    space = facts.images_space
+    if space and space.free < space.total * LEAST_FREE_FRACTION:
+        yield Finding(
+            "disk",
+            host.name,
+            f"the disk is full: {space.free // 2**20} MiB of {space.total // 2**20} MiB are free under /var/lib/rancher",
+            "below 5 % K3s evicts pods, Ollama among them",
+            on(host, "sudo du -xh --max-depth=2 /var | sort -h | tail"),
+        )
+
+
+def _registry(host: Host, facts: HostFacts) -> Iterator[Finding]:
+    # 401 is Harbor asking for a token: it is there, and its certificate was verified.
+    if facts.registry is not None and not (facts.registry.ok and facts.registry.text in ("200", "401")):
+        last = facts.registry.text.strip().splitlines()[-1:] or ["it said nothing"]
+        yield Finding(
+            "registry",
+            host.name,
+            "Harbor does not answer this host",
+            last[0] if not facts.registry.ok else f"it answers HTTP {last[0]} to /v2/",
+            "check harbor.url and harbor.ca of the staging cluster, its firewall, and that Harbor runs",
+        )
+
+
+def _gpus(host: Host, facts: HostFacts) -> Iterator[Finding]:
+    if not facts.gpus.ok:
+        yield Finding(
+            "gpu",
+            host.name,
+            "its GPUs do not answer",
+            facts.gpus.text.strip().splitlines()[0] if facts.gpus.text.strip() else "nvidia-smi is not installed",
+            on(host, "nvidia-smi; sudo dmesg | grep -i nvrm | tail"),
+        )
+        return
+    found = sum(line.startswith("GPU ") for line in facts.gpus.text.splitlines())
+    if found != host.gpus:
+        yield Finding(
+            "gpu",
+            host.name,
+            f"it has {found} GPUs, the inventory says {host.gpus}",
+            "one fell off the bus, or the inventory is wrong",
+            on(host, "nvidia-smi -L; sudo dmesg | grep -i xid"),
+        )
+
+
+def _allocatable(host: Host, allocatable: str) -> Iterator[Finding]:
+    if int(allocatable) != host.gpus:
+        yield Finding(
+            "gpu-operator",
+            host.name,
+            f"Kubernetes can give out {allocatable} of its {host.gpus} GPUs",
+            "the NVIDIA GPU operator is not installed, or its device plugin has not registered",
+            f"inv install-gpu-operator --hosts {host.cluster}",
+        )
+
+
+def _store(host: Host, ollama: Ollama, facts: HostFacts) -> Iterator[Finding]:
+    if ollama.source == "local" and not facts.store_directories:
+        yield Finding(
+            "store",
+            host.name,
+            f"the model store {ollama.store} is not there",
+            "it must hold blobs/ and manifests/: a pod would otherwise serve nothing, or not start",
+            on(host, f"sudo mkdir -p {ollama.store}/blobs {ollama.store}/manifests") + "; then inv pull-models",
+        )
+        return
+    missing = [name for name in wanted_models(ollama) if name not in facts.models]
+    if missing:
+        yield Finding(
+            "models",
+            host.name,
+            f"models are not in its store: {', '.join(map(str, missing))}",
+            "Ollama will run, but cannot answer for them",
+            f"inv pull-models --hosts {host.cluster}",
+            status="warn",
+        )
+
+
+def wanted_models(ollama: Ollama) -> list[ModelName]:
+    """Return every model that a cluster shall serve: the declared ones and the variants made from them."""
+    names = [model.name for model in ollama.models] + [variant.name for variant in ollama.scout_models]
+    return [ModelName.parse(name) for name in names]

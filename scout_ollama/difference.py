@@ -1,0 +1,98 @@
+"""The difference between two Kubernetes objects, or two texts, as lines that a person can read."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+# Written by the API server on every object, and never by us.
+SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+SECRET_LINE = re.compile(r"^(\s*-?\s*(?:password|auth|token|identitytoken)\s*:\s*)\S.*$", re.IGNORECASE)
+
+
+def meaningful(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object without its status and without the bookkeeping of the server."""
+    metadata = {name: value for name, value in obj.get("metadata", {}).items() if name not in SERVER_FIELDS}
+    return {name: value for name, value in {**obj, "metadata": metadata}.items() if name != "status"}
+
+
+def of_objects(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[str]:
+    """Return a line for each field that differs: ``path: before → after``, or ``+ path: value``, or ``- path: value``.
+
+    Items of lists are named by their ``name``, ``key``, ``path`` or ``mountPath`` where each has one, so that an
+    insertion does not shift the rest. The data of a Secret is shown only as the start of its digest.
+    """
+    return list(_walk("", _comparable(before), _comparable(after)))
+
+
+def of_texts(before: str | None, after: str) -> list[str]:
+    """Return the lines that go and come, with ``-`` and ``+`` in front; values of secret fields are redacted."""
+    lines = difflib.unified_diff((before or "").splitlines(), after.splitlines(), lineterm="", n=1)
+    return [_redacted_line(line) for line in lines if not line.startswith(("---", "+++", "@@"))]
+
+
+def _redacted_line(line: str) -> str:
+    sign, text = line[:1], line[1:]
+    return sign + SECRET_LINE.sub(r"\1(redacted)", text)
+
+
+def _comparable(obj: Mapping[str, Any] | None) -> Any:
+    if obj is None:
+        return None
+    kept = meaningful(obj)
+    if kept.get("kind") == "Secret":
+        for field in ("data", "stringData"):
+            if field in kept:
+                kept[field] = {name: _fingerprint(value) for name, value in kept[field].items()}
+    return kept
+
+
+def _fingerprint(value: str) -> str:
+    return f"(redacted, sha256 {hashlib.sha256(value.encode()).hexdigest()[:12]})"
+
+
+def _walk(path: str, before: Any, after: Any) -> Iterator[str]:
+    if before == after:
+        return
+    left, right = _members(before), _members(after)
+    if left is None or right is None or not (left or right):
+        yield _line(path, before, after)
+        return
+    for name in dict.fromkeys([*left, *right]):
+        yield from _walk(f"{path}{name}", left.get(name), right.get(name))
+
+
+def _members(value: Any) -> dict[str, Any] | None:
+    """Return what is below a value by the name it has in a path; None for a scalar."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return {f".{name}": item for name, item in value.items()}
+    if isinstance(value, list):
+        key = _key_field(value)
+        return {f"[{key}={item[key]}]" if key else f"[{at}]": item for at, item in enumerate(value)}
+    return None
+
+
+def _key_field(items: Sequence[Any]) -> str | None:
+    for field in ("name", "key", "path", "mountPath"):
+        if items and all(isinstance(item, Mapping) and field in item for item in items):
+            names = [item[field] for item in items]
+            return field if len(set(map(str, names))) == len(names) else None
+    return None
+
+
+def _line(path: str, before: Any, after: Any) -> str:
+    name = path.removeprefix(".")
+    if before is None:
+        return f"+ {name}: {_shown(after)}"
+    if after is None:
+        return f"- {name}: {_shown(before)}"
+    return f"~ {name}: {_shown(before)} → {_shown(after)}"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) and "\n" not in value else repr(value)

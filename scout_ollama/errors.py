@@ -1,0 +1,37 @@
+"""What went wrong, in the words of the person who has to put it right."""
+
+import re
+
+# Text from a host or a file may carry terminal escapes: newline and tab are the only controls that a message needs.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Trouble(Exception):
+    """Foreseeable trouble: what happened, on which host, why, and the next command to type."""
+
+    def __init__(self, what: str, *, host: str | None = None, why: str = "", next: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.host = host
+        self.why = why
+        self.next = next
+
+    def __str__(self) -> str:
+        """``host: what``, then indented ``why:`` and ``next:`` lines; a line that has nothing to say is left out."""
+        lines = [f"{self.host}: {self.what}" if self.host else self.what]
+        lines += [_indented(label, text) for label, text in (("why", self.why), ("next", self.next)) if text]
+        return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", "\n".join(lines))
+
+
+def _indented(label: str, text: str) -> str:
+    """``  label: first line``, the lines after it under the first."""
+    lead = f"  {label}: "
+    return lead + text.strip("\n").replace("\n", "\n" + " " * len(lead))
+
+
+class InventoryError(Trouble):
+    """The inventory is refused."""
+
+
+class RemoteError(Trouble):
+    """A host could not be reached, or a command on it failed."""

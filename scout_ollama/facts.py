@@ -1,0 +1,244 @@
+"""What is there now: one script a host, one script a cluster, parsed into values. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scout_ollama.errors import Trouble
+from scout_ollama.inventory import Harbor
+from scout_ollama.manifests import MANAGER, KubeObject, ObjectKey, key_of, to_yaml
+from scout_ollama.remote import Reader, Script
+from scout_ollama.store import ModelName
+
+OWNED_KINDS = (
+    "daemonsets",
+    "services",
+    "secrets",
+    "networkpolicies",
+    "ingresses",
+    "middlewares.traefik.io",
+    "helmchartconfigs.helm.cattle.io",
+    "namespaces",
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one command of a facts script said: its exit status and its output (its errors, if it failed)."""
+
+    status: int
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command succeeded."""
+        return self.status == 0
+
+
+ABSENT = Section(127, "")
+
+
+class Sections(dict[str, Section]):
+    """A facts script's output by section; a section that is not there reads as a command that was not found."""
+
+    def __missing__(self, name: str) -> Section:
+        return ABSENT
+
+
+def facts_script(name: str) -> Script:
+    """Return a script that reports facts, with ``emit`` in front of it."""
+    return Script(name, Script.load("emit").text + Script.load(name).text)
+
+
+def parse_sections(output: str) -> Sections:
+    """Parse ``NAME STATUS`` headings, each followed by lines indented by two spaces, as ``emit.sh`` prints them."""
+    sections = Sections()
+    name, status, lines = "", 0, list[str]()
+    for line in [*output.split("\n"), "end 0"]:
+        if line.startswith("  "):
+            lines.append(line[2:])
+            continue
+        heading = re.fullmatch(r"(\S+) (\d+)", line)
+        if heading:
+            if name:
+                sections[name] = Section(status, "\n".join(lines))
+            name, status, lines = heading[1], int(heading[2]), []
+    return sections
+
+
+class Space(NamedTuple):
+    """A file system's bytes: free for root, and in all."""
+
+    free: int
+    total: int
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """One host as it is now. Sizes are bytes, ``clock`` is seconds since 1970 by the host's own clock."""
+
+    hostname: str
+    clock: int
+    system: str
+    k3s_version: str | None
+    k3s_unit: str | None
+    k3s_active: bool
+    k3s_writable: bool
+    registries: str | None
+    registries_authority: str | None
+    registries_loaded: bool
+    images: frozenset[str]
+    gpus: Section
+    driver: str | None
+    store_directories: bool
+    store_space: Space | None
+    images_space: Space | None
+    models: Mapping[ModelName, str]
+
+    curl: bool
+    registry: Section | None
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """One cluster as it is now, and what the wanted objects would become if they were applied.
+
+    ``live`` and ``would_be`` have an entry for each wanted object that exists, or that the server would make.
+    ``would_be`` is None when the server refused to try, as it does while the namespace is not there.
+    """
+
+    nodes: tuple[KubeObject, ...]
+    live: Mapping[ObjectKey, KubeObject]
+    would_be: Mapping[ObjectKey, KubeObject] | None
+    owned: Mapping[ObjectKey, KubeObject]
+    refusal: str = ""
+
+    def node(self, name: str) -> KubeObject | None:
+        """Return the node of that name."""
+        return next((node for node in self.nodes if node["metadata"]["name"] == name), None)
+
+
+def read_host(remote: Reader, *, store: str, harbor: Harbor | None) -> HostFacts:
+    """Read one host's facts: one script over one channel, as root.
+
+    Raises:
+        RemoteError: the host cannot be reached, or refuses the script.
+    """
+    authority = harbor.ca.read_bytes() if harbor and harbor.ca else b""
+    script = facts_script("host-facts")
+    result = remote.read(script, store, harbor.url if harbor else "", stdin=authority, sudo=True, timeout=120)
+    return _host_facts(parse_sections(result.stdout))
+
+
+def read_cluster(remote: Reader, wanted: Iterable[KubeObject]) -> ClusterFacts:
+    """Read one cluster's facts through one of its servers: one script, and a second one while objects are missing.
+
+    Raises:
+        RemoteError: the host cannot be reached.
+        Trouble: the cluster does not answer, or lacks a kind that the manifests need.
+    """
+    objects = list(wanted)
+    sections = _ask_cluster(remote, objects)
+    live = _by_key(_items(sections["live"], remote))
+    would_be, refusal = _would_be(sections["would_be"])
+    if would_be is None and live and "not found" in refusal:
+        # The whole try fails on a namespace that is not there: ask again about the objects that are.
+        would_be, refusal = _would_be(_ask_cluster(remote, [o for o in objects if key_of(o) in live])["would_be"])
+    return ClusterFacts(
+        nodes=tuple(_items(sections["nodes"], remote)),
+        live=live,
+        would_be=would_be,
+        owned=_by_key(_items(sections["owned"], remote)),
+        refusal=refusal,
+    )
+
+
+def read_rollout(remote: Reader, namespace: str) -> list[KubeObject]:
+    """Read what a rollout is judged by: the namespace's DaemonSets, their revisions, pods and events."""
+    result = remote.read(Script.load("rollout-state"), namespace, sudo=True)
+    return _list_items(result.stdout)
+
+
+def _ask_cluster(remote: Reader, objects: list[KubeObject]) -> Sections:
+    script = facts_script("cluster-facts")
+    stdin = to_yaml(objects).encode()
+    return parse_sections(remote.read(script, MANAGER, *OWNED_KINDS, stdin=stdin, sudo=True, timeout=120).stdout)
+
+
+def _items(section: Section, remote: Reader) -> list[KubeObject]:
+    if not section.ok:
+        raise Trouble(
+            "the cluster's Kubernetes API does not answer as it should",
+            host=remote.host.name,
+            why=section.text.strip().splitlines()[-1] if section.text.strip() else "kubectl said nothing",
+            next=f"inv exec --hosts {remote.host.name} --sudo -- k3s kubectl get nodes",
+        )
+    return _list_items(section.text)
+
+
+def _list_items(text: str) -> list[KubeObject]:
+    if not text.strip():
+        return []
+    document = json.loads(text)
+    return list(document["items"]) if document["kind"].endswith("List") else [document]
+
+
+def _by_key(objects: Iterable[KubeObject]) -> dict[ObjectKey, KubeObject]:
+    return {key_of(obj): obj for obj in objects}
+
+
+def _would_be(section: Section) -> tuple[dict[ObjectKey, KubeObject] | None, str]:
+    return (_by_key(_list_items(section.text)), "") if section.ok else (None, section.text.strip())
+
+
+def _host_facts(sections: Sections) -> HostFacts:
+    texts = sections["store.texts"].text.splitlines()
+    digests = [line.split(maxsplit=1) for line in sections["store.manifests"].text.splitlines()]
+    models = {ModelName.from_manifest_path(path.removeprefix("./")): digest for digest, path in digests}
+    return HostFacts(
+        hostname=sections["hostname"].text,
+        clock=int(sections["clock"].text or 0),
+        system=sections["system"].text,
+        k3s_version=_matched(r"(v\d+\.\d+\.\d+\S*)", sections["k3s.version"]),
+        k3s_unit=sections["k3s.unit"].text if sections["k3s.unit"].ok else None,
+        k3s_active=sections["k3s.active"].ok,
+        k3s_writable=sections["k3s.writable"].ok,
+        registries=_content(sections["registries"]),
+        registries_authority=_content(sections["registries.authority"]),
+        registries_loaded=sections["registries.loaded"].ok,
+        images=_image_names(sections["images"]),
+        gpus=sections["gpus"],
+        driver=sections["driver"].text.split("\n")[0] if sections["driver"].ok else None,
+        store_directories=sections["store.directories"].ok,
+        store_space=_space(sections["store.space"]),
+        images_space=_space(sections["images.space"]),
+        models=models,
+
+        curl=sections["curl"].ok,
+        registry=sections.get("registry"),
+    )
+
+
+def _matched(pattern: str, section: Section) -> str | None:
+    found = re.search(pattern, section.text) if section.ok else None
+    return found[1] if found else None
+
+
+def _content(section: Section) -> str | None:
+    return section.text + "\n" if section.ok else None
+
+
+def _space(section: Section) -> Space | None:
+    numbers = re.fullmatch(r"(\d+) (\d+)", section.text) if section.ok else None
+    return Space(int(numbers[1]), int(numbers[2])) if numbers else None
+
+
+def _image_names(section: Section) -> frozenset[str]:
+    if not section.ok:
+        return frozenset()
+    images = json.loads(section.text).get("images", [])
+    return frozenset(tag for image in images for tag in image.get("repoTags") or [])

@@ -1,0 +1,148 @@
+"""A whole site: its clusters, what refers to what, and which hosts a selector means."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import Trouble
+from .models import Cluster, Host, OllamaCluster, ScoutCluster, StagingCluster
+from .problems import Problem, Where, refuse
+
+
+@dataclass(frozen=True)
+class Site:
+    """The inventory in ``root``, valid as a whole; clusters in the order of their files' names."""
+
+    root: Path
+    clusters: dict[str, Cluster]
+
+    @property
+    def known_hosts(self) -> Path:
+        """The one file of host keys that is believed."""
+        return self.root / "known_hosts"
+
+    @property
+    def hosts(self) -> list[Host]:
+        """All hosts of all clusters."""
+        return [host for cluster in self.clusters.values() for host in cluster.hosts.values()]
+
+    def file_of(self, cluster: Cluster) -> Path:
+        """The file that describes ``cluster``."""
+        return self.root / f"{cluster.name}.yaml"
+
+    def select(self, selector: str) -> list[Host]:
+        """The hosts that a comma-separated list of terms means, each once, in the order of the inventory.
+
+        A term is a cluster, an environment, a kind or a host, or a glob over clusters and hosts. Where a name is
+        several of these, the first wins: ``phi`` is the cluster before it is the environment. ``cluster:host`` narrows
+        to hosts of those clusters, and the host may leave out the cluster's name: ``phi:gpu-1`` is ``phi-gpu-1``.
+
+        Raises ``Trouble`` for a term that means nothing.
+        """
+        terms = [term.strip() for term in selector.split(",") if term.strip()]
+        if not terms:
+            raise Trouble(
+                "no hosts selected", why=f"the selector is empty; there is\n{self._names()}", next="inv list-hosts"
+            )
+        chosen = {host.name for term in terms for host in self._term(term)}
+        return [host for host in self.hosts if host.name in chosen]
+
+    def clusters_of(self, hosts: Iterable[Host]) -> list[Cluster]:
+        """The clusters that these hosts belong to, in the order of the inventory."""
+        names = {host.cluster for host in hosts}
+        return [cluster for name, cluster in self.clusters.items() if name in names]
+
+    def staging_of(self, cluster: Cluster) -> StagingCluster | None:
+        """The staging cluster that feeds ``cluster``, if it has one."""
+        staging = self.clusters.get(cluster.staging or "")
+        return staging if isinstance(staging, StagingCluster) else None
+
+    def ollama_cluster_of(self, scout: ScoutCluster) -> OllamaCluster | None:
+        """The shared cluster of this site that ``scout`` uses, by its name or by its URL; None if it uses none."""
+        if scout.ollama_mode != "external":
+            return None
+        hostname = urlsplit(scout.ollama_url or "").hostname
+        shared = (cluster for cluster in self.clusters.values() if isinstance(cluster, OllamaCluster))
+        return next((c for c in shared if c.name == scout.ollama_cluster or c.ollama.hostname == hostname), None)
+
+    def scouts_of(self, cluster: OllamaCluster) -> list[ScoutCluster]:
+        """The Scouts that use this shared cluster."""
+        scouts = (scout for scout in self.clusters.values() if isinstance(scout, ScoutCluster))
+        return [scout for scout in scouts if self.ollama_cluster_of(scout) is cluster]
+
+    def check_files(self, clusters: Iterable[Cluster]) -> None:
+        """Each certificate, key, CA, password file and kubeconfig of these clusters and their staging can be read.
+
+        Apart from ``load_site`` because to list or render takes none of them. Raises ``InventoryError`` with all that
+        cannot.
+        """
+        wanted = {cluster.name: cluster for cluster in clusters}
+        stagings = [staging for cluster in wanted.values() if (staging := self.staging_of(cluster))]
+        wanted |= {staging.name: staging for staging in stagings}
+        refuse(
+            self.root,
+            [
+                Problem(self.file_of(cluster), where, wrong, "give it there, or correct the path")
+                for cluster in wanted.values()
+                for where, file in _files(cluster)
+                if (wrong := _unreadable(file))
+            ],
+        )
+
+    def _term(self, term: str) -> list[Host]:
+        of, colon, part = term.partition(":")
+        found = [host for host in self._named(of) if not colon or _is_called(host, part)]
+        if found:
+            return found
+        names = [*self.clusters, *(host.name for host in self.hosts)]
+        if colon and (hosts := self._named(of)):
+            names = [f"{host.cluster}:{host.name.removeprefix(f'{host.cluster}-')}" for host in hosts]
+        close = get_close_matches(term, names, n=1, cutoff=0.4)
+        raise Trouble(
+            f"no host or cluster matches '{term}'",
+            why=f"there is\n{self._names()}",
+            next=f"did you mean {close[0]}?" if close else "inv list-hosts shows everything there is",
+        )
+
+    def _named(self, name: str) -> list[Host]:
+        """The hosts of the first of cluster, environment, kind, host and glob that ``name`` is."""
+        for property in ("name", "environment", "kind"):
+            if group := [cluster for cluster in self.clusters.values() if getattr(cluster, property) == name]:
+                return [host for cluster in group for host in cluster.hosts.values()]
+        return [host for host in self.hosts if fnmatchcase(host.name, name) or fnmatchcase(host.cluster, name)]
+
+    def _names(self) -> str:
+        return "\n".join(f"{cluster.name}: {', '.join(cluster.hosts)}" for cluster in self.clusters.values())
+
+
+def _is_called(host: Host, part: str) -> bool:
+    return fnmatchcase(host.name, part) or fnmatchcase(host.name, f"{host.cluster}-{part}")
+
+
+def _files(cluster: Cluster) -> Iterator[tuple[Where, Path | None]]:
+    """Files on this machine that work on ``cluster`` reads, by where they are named."""
+    yield ("ssh", "key_file"), cluster.ssh.key_file
+    for name, host in cluster.hosts.items():
+        if host.ssh.key_file != cluster.ssh.key_file:
+            yield ("hosts", name, "ssh", "key_file"), host.ssh.key_file
+    if (ollama := cluster.runs_ollama) and ollama.tls:
+        for name, file in ollama.tls:
+            yield ("ollama", "tls", name), file
+    if isinstance(cluster, StagingCluster):
+        yield ("staging_kubeconfig",), cluster.staging_kubeconfig
+        yield ("harbor", "ca"), cluster.harbor.ca
+        yield ("harbor", "password_file"), cluster.harbor.password_file
+
+
+def _unreadable(file: Path | None) -> str:
+    if file is None:
+        return ""
+    if file.is_dir():
+        return f"{file} is a directory, not a file"
+    if not file.exists():
+        return f"{file} does not exist"
+    return "" if os.access(file, os.R_OK) else f"{file} cannot be read by this user"

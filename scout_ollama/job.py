@@ -1,0 +1,74 @@
+"""What every command about one cluster works on: the inventory's wishes and the connections to its hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from scout_ollama import manifests
+from scout_ollama.changes import Say
+from scout_ollama.errors import Trouble
+from scout_ollama.fleet import Fleet
+from scout_ollama.inventory import Harbor, Host, Ollama, OllamaCluster, ScoutCluster, Site
+from scout_ollama.remote import Reader
+
+T = TypeVar("T")
+Troubles = dict[str, Trouble]
+
+
+class NoServerLeft(Trouble):
+    """No server of a cluster can be asked: each has trouble."""
+
+    def __init__(self, cluster: str, troubles: Mapping[str, Trouble]) -> None:
+        super().__init__(
+            f"{cluster}: no server of the cluster is left to work through",
+            why="\n".join(str(trouble) for trouble in troubles.values())
+            or "the inventory gives no host the role server",
+            next="mend one of them, then the same command again",
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cluster that runs Ollama, and one connection to each of its hosts for the whole run."""
+
+    site: Site
+    cluster: OllamaCluster | ScoutCluster
+    fleet: Fleet
+    say: Say
+
+    @property
+    def ollama(self) -> Ollama:
+        """The Ollama that shall run there."""
+        return manifests.settings(self.cluster)
+
+    @property
+    def ollama_hosts(self) -> list[Host]:
+        """The hosts that shall run an Ollama pod."""
+        return manifests.ollama_hosts(self.cluster)
+
+    @property
+    def harbor(self) -> Harbor | None:
+        """The registry through which an air-gapped cluster gets its images."""
+        staging = self.site.staging_of(self.cluster) if self.cluster.air_gapped else None
+        return staging.harbor if staging else None
+
+    @property
+    def servers(self) -> list[str]:
+        """The hosts through which the cluster can be asked and changed, in the order of the inventory."""
+        return [name for name, host in self.cluster.hosts.items() if "server" in host.roles]
+
+    def through_a_server(self, troubles: Troubles, ask: Callable[[Reader], T]) -> T:
+        """Ask the first server that has no trouble; one that fails to answer is added to ``troubles``, and the next asked.
+
+        Raises:
+            NoServerLeft: none of them answers.
+        """
+        for name in self.servers:
+            if name not in troubles:
+                outcomes = self.fleet.map(ask, [name])
+                troubles |= outcomes.failed
+                if name in outcomes.ok:
+                    return outcomes.ok[name]
+        raise NoServerLeft(self.cluster.name, troubles)

@@ -1,0 +1,242 @@
+"""From an inventory to Kubernetes objects: the templates under ``manifests/``, filled in and labelled.
+
+Rendering is pure: no host and no cluster is asked. Every value enters a template through ``tojson``, which YAML reads
+as a quoted scalar, so no value can change the shape of an object.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from scout_ollama.errors import Trouble
+from scout_ollama.inventory import Host, Ollama, OllamaCluster, ScoutCluster, SharedOllama, Site
+
+if TYPE_CHECKING:
+    import jinja2
+
+KubeObject = dict[str, Any]
+
+MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
+MANAGER = "scout-ollama"
+OWNED = {"app.kubernetes.io/managed-by": MANAGER}
+
+# What a Scout may call on the shared endpoint. Everything that changes models, and Go's /debug/pprof, stays inside.
+EXPOSED_PATHS = (
+    ("Exact", "/"),
+    ("Exact", "/api/version"),
+    ("Exact", "/api/tags"),
+    ("Exact", "/api/ps"),
+    ("Exact", "/api/show"),
+    ("Exact", "/api/chat"),
+    ("Exact", "/api/generate"),
+    ("Exact", "/api/embed"),
+    ("Exact", "/api/embeddings"),
+    ("Prefix", "/v1"),
+)
+
+
+class ObjectKey(NamedTuple):
+    """What names one object in a cluster; ``namespace`` is empty for cluster-wide kinds."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """As a person reads it: ``DaemonSet ollama/ollama``."""
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+def key_of(obj: Mapping[str, Any]) -> ObjectKey:
+    """Return the key of an object; the API version is left out, as it does not name another object."""
+    metadata = obj["metadata"]
+    group, _, version = obj["apiVersion"].rpartition("/")
+    return ObjectKey(group if version else "", obj["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """How Ollama is reached from other clusters: over HTTPS, from the allowed clients, by the exposed paths."""
+
+    hostname: str
+    certificate_base64: str
+    key_base64: str
+    allowed_clients: tuple[str, ...]
+    paths: tuple[tuple[str, str], ...] = EXPOSED_PATHS
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """Whose pods the network policy lets in; no labels means every pod of the namespace."""
+
+    reason: str
+    namespace: str
+    pod_labels: Mapping[str, str]
+
+
+INGRESS_CONTROLLER = Admitted("the ingress controller", "kube-system", {"app.kubernetes.io/name": "traefik"})
+
+
+def ollama_objects(site: Site, cluster: OllamaCluster | ScoutCluster, *, with_secrets: bool = True) -> list[KubeObject]:
+    """Return the objects that run Ollama on one cluster, in the order in which they are applied.
+
+    A shared cluster is reached through its ingress; a Scout cluster in ``deploy`` mode only from Open WebUI's
+    namespace. Without ``with_secrets`` the certificate and key files are not read; the word ``(redacted)`` stands in their place.
+
+    Raises:
+        Trouble: the cluster runs no Ollama, or its GPU hosts differ in their number of GPUs.
+    """
+    ollama = settings(cluster)
+    if isinstance(cluster, OllamaCluster):
+        endpoint: Endpoint | None = _endpoint(cluster.ollama, with_secrets)
+        admitted = INGRESS_CONTROLLER
+    else:
+        endpoint = None
+        admitted = Admitted("Open WebUI's namespace", cluster.open_webui.namespace, {})
+    values = {
+        **_daemonset_values(site, cluster, ollama),
+        "namespace": ollama.namespace,
+        "air_gapped": cluster.air_gapped,
+        "endpoint": endpoint,
+        "admitted": admitted,
+    }
+    return render("ollama", values)
+
+
+def ollama_hosts(cluster: OllamaCluster | ScoutCluster) -> list[Host]:
+    """Return the hosts that run an Ollama pod: those with the role ``gpu``, on a CPU-only cluster too."""
+    return [host for host in cluster.hosts.values() if "gpu" in host.roles]
+
+
+def render(folder: str, values: Mapping[str, Any]) -> list[KubeObject]:
+    """Fill in the templates of one folder, in the order of their names, and label each object as ours.
+
+    Raises:
+        jinja2.UndefinedError: a template names a value that is not given (our bug, never the user's).
+    """
+    objects: list[KubeObject] = []
+    for path in sorted((MANIFESTS / folder).glob("*.yaml.j2")):
+        text = _environment().get_template(f"{folder}/{path.name}").render(values)
+        objects += [_labelled(obj, folder) for obj in yaml.safe_load_all(text) if obj]
+    return objects
+
+
+def to_yaml(objects: Iterable[KubeObject]) -> str:
+    """Return objects as the YAML stream that ``kubectl apply -f -`` reads."""
+    return yaml.safe_dump_all(objects, sort_keys=False, explicit_start=True, width=120)
+
+
+def images_of(objects: Iterable[KubeObject]) -> list[str]:
+    """Return every container image that the objects name, in order, once each."""
+    images: dict[str, None] = {}
+    for obj in objects:
+        pod = obj.get("spec", {}).get("template", {}).get("spec", {})
+        for container in [*pod.get("initContainers", []), *pod.get("containers", [])]:
+            images[container["image"]] = None
+    return list(images)
+
+
+def settings(cluster: OllamaCluster | ScoutCluster) -> Ollama:
+    """Return the Ollama that runs on a cluster.
+
+    Raises:
+        Trouble: none shall run there.
+    """
+    ollama = cluster.runs_ollama
+    if ollama is None:
+        raise Trouble(
+            f"{cluster.name} runs no Ollama of its own",
+            why="its ollama_mode is not deploy: the Ollama that it uses belongs to another cluster",
+            next="inv list-hosts --hosts ollama",
+        )
+    return ollama
+
+
+def _daemonset_values(site: Site, cluster: OllamaCluster | ScoutCluster, ollama: Ollama) -> dict[str, Any]:
+    hosts = ollama_hosts(cluster)
+    memory = f"{ollama.memory_gib}Gi" if ollama.memory_gib else None
+    return {
+        "image": f"{ollama.image}:{ollama.version}",
+        "node_names": [host.node_name or host.name for host in hosts],
+        "gpus": _gpus_each(cluster.name, hosts),
+        "cpu_only": ollama.cpu_only,
+        "runtime_class": ollama.runtime_class,
+        # A card sold as N GB reports a little under N GiB: 1000 MiB to the GB admits it and nothing smaller.
+        "min_gpu_memory_mib": ollama.min_gpu_memory_gib and ollama.min_gpu_memory_gib * 1000,
+        "memory_request": memory or "4Gi",
+        "memory_limit": memory,
+        "keep_alive": ollama.keep_alive,
+        "load_timeout": ollama.load_timeout,
+        "optional_environment": _optional_environment(ollama),
+        "nfs": ollama.source == "nfs",
+        "store": _store(site, cluster, ollama),
+        "stop_delay_seconds": 10,
+    }
+
+
+def _store(site: Site, cluster: OllamaCluster | ScoutCluster, ollama: Ollama) -> str:
+    staging = site.staging_of(cluster)
+    return staging.ollama_nfs_path if staging and ollama.source == "nfs" else ollama.store
+
+
+def _optional_environment(ollama: Ollama) -> dict[str, int]:
+    values = {
+        "OLLAMA_CONTEXT_LENGTH": ollama.context_length,
+        "OLLAMA_NUM_PARALLEL": ollama.num_parallel,
+        "OLLAMA_MAX_LOADED_MODELS": ollama.max_loaded_models,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _gpus_each(cluster: str, hosts: Sequence[Host]) -> int:
+    counts = {host.gpus for host in hosts}
+    if len(counts) > 1:
+        raise Trouble(
+            f"the GPU hosts of {cluster} have different numbers of GPUs: {sorted(counts)}",
+            why="one DaemonSet asks for the same number on each node, so some node would never get its pod",
+            next=f"edit {cluster}.yaml: hosts.*.gpus, or put the odd hosts into a cluster of their own",
+        )
+    return counts.pop() if counts else 0
+
+
+def _endpoint(ollama: SharedOllama, with_secrets: bool) -> Endpoint:
+    def encoded(path: Path) -> str:
+        return base64.b64encode(path.read_bytes() if with_secrets else b"(redacted)").decode()
+
+    return Endpoint(
+        hostname=ollama.hostname,
+        certificate_base64=encoded(ollama.tls.certificate),
+        key_base64=encoded(ollama.tls.key),
+        allowed_clients=tuple(str(network) for network in ollama.allowed_clients),
+    )
+
+
+def _labelled(obj: KubeObject, component: str) -> KubeObject:
+    labels = {"app.kubernetes.io/name": component, "app.kubernetes.io/part-of": "scout", **OWNED}
+    obj["metadata"]["labels"] = {**labels, **obj["metadata"].get("labels", {})}
+    return obj
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(MANIFESTS),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - the output is YAML; every value goes through tojson
+    )
+    # The stock tojson escapes for HTML ('&' becomes \u0026), which a person would have to read in a rendered manifest.
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    return environment

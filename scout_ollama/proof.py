@@ -1,0 +1,121 @@
+"""Whether what was deployed works, judged from what its users get: each node's pod, and the endpoint over TLS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from scout_ollama import certificates
+from scout_ollama.checks import Finding, wanted_models
+from scout_ollama.facts import HostFacts, Sections, facts_script, parse_sections
+from scout_ollama.hints import on
+from scout_ollama.inventory import Host, Ollama
+from scout_ollama.remote import Reader
+from scout_ollama.store import ModelName
+
+
+def ask_pod(remote: Reader, address: str) -> Sections:
+    """Ask the Ollama pod on a host, by its pod IP, for its version and its models.
+
+    From its own node, because the network policy lets nothing else but the ingress controller in.
+    """
+    script = facts_script("ask-pod")
+    return parse_sections(remote.read(script, f"{address}:11434", timeout=90).stdout)
+
+
+def ask_endpoint(remote: Reader, ollama: Ollama, addresses: Sequence[str]) -> Sections:
+    """Ask the shared endpoint from a Scout host: by its name, then each of its nodes in turn."""
+    authority = ollama.tls.ca.read_bytes() if ollama.tls and ollama.tls.ca else b""
+    script = facts_script("ask-endpoint")
+    timeout = 90 + 45 * len(addresses)
+    return parse_sections(
+        remote.read(script, ollama.hostname or "", *addresses, stdin=authority, timeout=timeout).stdout
+    )
+
+
+def of_pod(host: Host, ollama: Ollama, facts: HostFacts, answers: Sections) -> list[Finding]:
+    """Return what is wrong with one node's pod: its version, and the digest of every wanted model.
+
+    Ollama's digest of a model is the SHA-256 of the manifest file's bytes, so it must equal that of the file in the
+    node's store.
+    """
+    version, tags = answers["version"], answers["tags"]
+    if not (version.ok and tags.ok):
+        reason = (version if not version.ok else tags).text.strip() or "it said nothing"
+        logs = f"sudo k3s kubectl logs -n {ollama.namespace} daemonset/ollama"
+        return [Finding("pod", host.name, "its Ollama does not answer", reason, on(host, logs))]
+    findings = list(_version(host.name, ollama, version.text))
+    served = digests(tags.text)
+    for name in wanted_models(ollama):
+        wanted = facts.models.get(name)
+        got = served.get(name)
+        if wanted is None or got != wanted:
+            findings.append(
+                Finding(
+                    "models",
+                    host.name,
+                    f"its Ollama does not serve {name} as its store has it",
+                    f"digest {(wanted or 'none, the store lacks it')[:12]} wanted, {(got or 'none')[:12]} served",
+                    f"inv pull-models --hosts {host.cluster}",
+                )
+            )
+    return findings
+
+
+def of_endpoint(scout: Host, ollama: Ollama, nodes: Mapping[str, str], answers: Sections) -> list[Finding]:
+    """Return what is wrong with the endpoint as one Scout host sees it; ``nodes`` are host names by address."""
+    url = f"https://{ollama.hostname}"
+    findings: list[Finding] = []
+    if not answers["tags"].ok:
+        reason = answers["tags"].text.strip() or "it said nothing"
+        findings.append(
+            Finding("endpoint", scout.name, f"{url} does not answer", reason, on(scout, f"curl -v {url}/api/tags"))
+        )
+    wanted = certificates.fingerprint(ollama.tls.certificate) if ollama.tls else ""
+    for address, node in nodes.items():
+        version, served = answers[f"version@{address}"], answers[f"certificate@{address}"]
+        ask = f"curl -v --resolve {ollama.hostname}:443:{address} {url}/api/version"
+        if served.ok and certificates.fingerprint_of(served.text) != wanted:
+            findings.append(
+                Finding(
+                    "certificate",
+                    node,
+                    f"it serves another certificate than {ollama.tls and ollama.tls.certificate}",
+                    "Traefik serves its own default where the Secret is missing or does not name the host",
+                    on(scout, ask),
+                )
+            )
+        elif not version.ok:
+            reason = version.text.strip() or "it said nothing"
+            findings.append(
+                Finding(
+                    "endpoint", node, f"{url} does not answer on it, asked from {scout.name}", reason, on(scout, ask)
+                )
+            )
+        else:
+            findings += _version(node, ollama, version.text)
+    return findings
+
+
+def digests(tags: str) -> dict[ModelName, str]:
+    """Return the digest of each model in an ``/api/tags`` answer; an answer that is no such JSON has none."""
+    try:
+        models = json.loads(tags)["models"]
+        return {ModelName.parse(model["name"]): model["digest"] for model in models}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _version(host: str, ollama: Ollama, answer: str) -> Iterator[Finding]:
+    try:
+        version = json.loads(answer)["version"]
+    except (ValueError, KeyError, TypeError):
+        version = answer[:80]
+    if version != ollama.version:
+        yield Finding(
+            "version",
+            host,
+            f"its Ollama is version {version}, wanted is {ollama.version}",
+            "the tag of the image and what is in it differ, or another Ollama answers",
+            "compare the image in the registry with ollama.version in the inventory",
+        )

@@ -1,0 +1,129 @@
+"""The end of every deploy: the rollout awaited, then asked from the side of whoever uses it."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scout_ollama import proof, rollout
+from scout_ollama.checks import Finding
+from scout_ollama.errors import Trouble
+from scout_ollama.facts import read_rollout
+from scout_ollama.hints import on
+from scout_ollama.inventory import Host, Ollama, OllamaCluster, Site
+from scout_ollama.job import Job, Troubles
+from scout_ollama.manifests import KubeObject
+from scout_ollama.remote import Script
+from scout_ollama.rollout import NodeRollout
+from scout_ollama.survey import Survey
+
+ENDPOINT_SECONDS = 60
+LOG_LINES = "10"
+
+
+@dataclass
+class Proved:
+    """What was proved, as (host, line), and what was not."""
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+
+    def add(self, findings: Sequence[Finding], host: str, line: str) -> None:
+        """Take findings as trouble, or their absence as the proof that ``line`` tells."""
+        self.troubles += [finding.trouble() for finding in findings]
+        if not findings:
+            self.lines.append((host, line))
+
+
+def prove(job: Job, survey: Survey, troubles: Troubles) -> Proved:
+    """Await the rollout on the hosts without trouble, ask each one's pod, then the endpoint from a Scout host."""
+    proved = Proved()
+    addresses = _await_rollout(job, troubles, proved)
+    _prove_pods(job, survey, addresses, proved)
+    if isinstance(job.cluster, OllamaCluster) and addresses:
+        _prove_endpoint(job, job.cluster, list(addresses), proved)
+    return proved
+
+
+def authorised_scouts(site: Site, cluster: OllamaCluster) -> list[Host]:
+    """Return the hosts of Scouts that use the cluster and whose address the allow-list admits."""
+    hosts = [host for scout in site.scouts_of(cluster) for host in scout.hosts.values()]
+    return [host for host in hosts if _admits(cluster.ollama, host.address)]
+
+
+def _admits(ollama: Ollama, address: str) -> bool:
+    try:
+        return any(ipaddress.ip_address(address) in network for network in ollama.allowed_clients)
+    except ValueError:
+        return True  # a DNS name: only the endpoint itself can tell
+
+
+def _await_rollout(job: Job, troubles: Troubles, proved: Proved) -> dict[str, str]:
+    """Return the pod IP of each host whose wanted pod is ready; the others' trouble is told with events and logs."""
+    hosts = {host.node_name or host.name: host for host in job.ollama_hosts if host.name not in troubles}
+
+    def read() -> list[KubeObject]:
+        return job.through_a_server(troubles, lambda remote: read_rollout(remote, job.ollama.namespace))
+
+    def progress(state: NodeRollout) -> None:
+        job.say(hosts[state.node].name, f"{state.pod or 'ollama'}: {state.reason}")
+
+    addresses: dict[str, str] = {}
+    for node, state in rollout.wait(read, list(hosts), progress).items():
+        if state.state == "ready":
+            addresses[hosts[node].name] = state.address or ""
+        else:
+            proved.troubles.append(_not_ready(job, hosts[node], state, troubles))
+    return addresses
+
+
+def _not_ready(job: Job, host: Host, state: NodeRollout, troubles: Troubles) -> Trouble:
+    namespace, pod = job.ollama.namespace, state.pod
+    logs = ""
+    if pod:
+        script = Script.load("pod-logs")
+        logs = job.through_a_server(
+            troubles, lambda remote: remote.read(script, namespace, pod, LOG_LINES, sudo=True, check=False).stdout
+        )
+    return Trouble(
+        f"its Ollama pod is not ready: {state.reason}",
+        host=host.name,
+        why="\n".join([*state.events, *(f"log: {line}" for line in logs.splitlines())]),
+        next=on(host, f"sudo k3s kubectl describe pods -n {namespace}"),
+    )
+
+
+def _prove_pods(job: Job, survey: Survey, addresses: Mapping[str, str], proved: Proved) -> None:
+    asked = job.fleet.map(lambda remote: proof.ask_pod(remote, addresses[remote.host.name]), list(addresses))
+    proved.troubles += asked.failed.values()
+    for name, answers in asked.ok.items():
+        findings = proof.of_pod(job.cluster.hosts[name], job.ollama, survey.hosts[name], answers)
+        proved.add(findings, name, f"Ollama {job.ollama.version} answers with the models of its store")
+
+
+def _prove_endpoint(job: Job, cluster: OllamaCluster, ready: Sequence[str], proved: Proved) -> None:
+    """Ask from the first authorised Scout host that can be reached, for a while: Traefik takes a moment to follow."""
+    nodes = {cluster.hosts[name].address: name for name in ready}
+    url = f"https://{cluster.ollama.hostname}"
+    unreachable: list[Trouble] = []
+    for scout in authorised_scouts(job.site, cluster):
+        deadline = time.monotonic() + ENDPOINT_SECONDS
+        while True:
+            asked = job.fleet.map(lambda remote: proof.ask_endpoint(remote, cluster.ollama, list(nodes)), [scout.name])
+            if asked.failed:
+                unreachable += asked.failed.values()
+                break
+            findings = proof.of_endpoint(scout, cluster.ollama, nodes, asked.ok[scout.name])
+            if not findings or time.monotonic() > deadline:
+                proved.add(findings, scout.name, f"{url} answers over TLS with its certificate, on {', '.join(ready)}")
+                return
+            time.sleep(rollout.POLL_SECONDS)
+    proved.troubles.append(
+        Trouble(
+            f"{url}: could not tell whether it works",
+            why="\n".join(map(str, unreachable)) or "no Scout of this site uses it from an address that it admits",
+            next="name the cluster in a Scout's ollama_cluster, and that Scout's address in ollama.allowed_clients",
+        )
+    )

@@ -1,0 +1,160 @@
+"""Which private keys are offered to a host, and the answer when it takes none of them."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from scout_ollama.known_hosts import HostKey
+from scout_ollama.remote.protocol import RemoteError
+
+_loaded: dict[Path, paramiko.PKey | RemoteError] = {}
+_loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A key to try, and where it comes from."""
+
+    source: str
+    key: paramiko.PKey
+
+    def __str__(self) -> str:
+        """Where it comes from and its fingerprint."""
+        return f"{self.source} {HostKey(self.key.get_name(), self.key.asbytes()).fingerprint}"
+
+
+@dataclass(frozen=True)
+class PublicKeyAuthentication:
+    """Logs in with the host's key file, or without one with the agent's keys. Paramiko calls ``authenticate``.
+
+    With a key file no other key is offered, so a well-filled agent cannot use up the server's MaxAuthTries; the agent
+    serves for that key file when it has a passphrase.
+    """
+
+    host: str
+    user: str
+    key_file: Path | None
+
+    def authenticate(self, transport: paramiko.Transport) -> None:
+        """Try each key in turn. Raises RemoteError when none is taken."""
+        agent = paramiko.Agent()
+        refused: list[Offer] = []
+        try:
+            for offer in self._offers(agent):
+                try:
+                    missing = transport.auth_publickey(self.user, offer.key)
+                except paramiko.BadAuthenticationType as error:
+                    raise self._second_factor(error.allowed_types) from None
+                except paramiko.AuthenticationException as error:
+                    if refused and not transport.is_active():
+                        raise self._hung_up([*refused, offer]) from None
+                    if not transport.is_active() or "timeout" in str(error):
+                        raise EOFError(str(error)) from None
+                    refused.append(offer)
+                    continue
+                if missing:
+                    raise self._second_factor(missing)
+                return
+        finally:
+            agent.close()
+        raise self._refused(refused)
+
+    def _offers(self, agent: paramiko.Agent) -> Iterator[Offer]:
+        if self.key_file is None:
+            yield from (Offer(f"agent key {key.comment}".strip(), key) for key in agent.get_keys())
+            return
+        public = _public_half(self.key_file)
+        held = next((key for key in agent.get_keys() if key.asbytes() == public), None)
+        yield Offer(f"{self.key_file}", held or private_key(self.host, self.key_file))
+
+    def _refused(self, offers: list[Offer]) -> RemoteError:
+        if not offers:
+            return RemoteError(
+                f"no key to log in as {self.user} with",
+                host=self.host,
+                why="ssh.key_file is not set and the SSH agent holds no keys",
+                next="ssh-add ~/.ssh/id_ed25519, or set ssh.key_file in the cluster's file",
+            )
+        return RemoteError(
+            f"does not let {self.user} log in",
+            host=self.host,
+            why="it refused " + ", ".join(map(str, offers)),
+            next=f"add the public key to ~{self.user}/.ssh/authorized_keys there, or correct ssh.user or ssh.key_file",
+        )
+
+    def _hung_up(self, offers: list[Offer]) -> RemoteError:
+        return RemoteError(
+            f"hung up while {self.user} was logging in",
+            host=self.host,
+            why=f"after {len(offers)} keys: " + ", ".join(map(str, offers)),
+            next="set ssh.key_file in the cluster's file, so that only that key is offered (sshd's MaxAuthTries)",
+        )
+
+    def _second_factor(self, methods: list[str]) -> RemoteError:
+        return RemoteError(
+            f"does not let {self.user} log in with a key alone",
+            host=self.host,
+            why="it asks for " + ", ".join(methods),
+            next=f"allow AuthenticationMethods publickey for {self.user} in the host's sshd_config",
+        )
+
+
+def private_key(host: str, path: Path) -> paramiko.PKey:
+    """The key in the file, read once a run: parsing an RSA key costs as much CPU as dozens of connections.
+
+    Asks for a passphrase on a terminal. Raises RemoteError when the file cannot be used.
+    """
+    with _loading:
+        if path not in _loaded:
+            try:
+                _loaded[path] = _parse(path)
+            except RemoteError as error:
+                _loaded[path] = error
+        outcome = _loaded[path]
+    if isinstance(outcome, RemoteError):
+        raise RemoteError(outcome.what, host=host, why=outcome.why, next=outcome.next)
+    return outcome
+
+
+def _parse(path: Path) -> paramiko.PKey:
+    try:
+        try:
+            return paramiko.PKey.from_path(path)
+        except TypeError:  # cryptography's way to say that a passphrase is needed
+            return _parse_encrypted(path)
+    except OSError as error:
+        raise _unusable(path, error.strerror or str(error), f"correct ssh.key_file, or create {path}") from None
+    except (ValueError, UnsupportedAlgorithm, paramiko.SSHException, paramiko.UnknownKeyType) as error:
+        raise _unusable(
+            path, f"it is not a private key that can be read ({error})", f"ssh-keygen -y -f {path}"
+        ) from None
+
+
+def _parse_encrypted(path: Path) -> paramiko.PKey:
+    if not sys.stdin.isatty():
+        raise _unusable(path, "it has a passphrase, and there is no terminal to ask for it on", f"ssh-add {path}")
+    passphrase = getpass.getpass(f"Passphrase for {path}: ")
+    try:
+        return paramiko.PKey.from_path(path, password=passphrase.encode())
+    except ValueError:
+        raise _unusable(path, "that is not its passphrase", f"ssh-add {path}") from None
+
+
+def _unusable(path: Path, why: str, next_step: str) -> RemoteError:
+    return RemoteError(f"cannot use key file {path}", why=why, next=next_step)
+
+
+def _public_half(path: Path) -> bytes:
+    try:
+        blob: bytes = paramiko.PublicBlob.from_file(f"{path}.pub").key_blob
+    except (OSError, ValueError):
+        return b""
+    return blob

@@ -1,0 +1,110 @@
+"""This machine as a host: the same scripts, started the same way, without SSH."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from typing import IO
+
+from scout_ollama.remote import failures
+from scout_ollama.remote.base import ScriptRemote
+from scout_ollama.remote.output import Output, TooMuchOutput
+from scout_ollama.remote.protocol import Result
+from scout_ollama.remote.script import Script, local_deadline
+
+_CHUNK_BYTES = 64 * 1024
+
+
+class LocalRemote(ScriptRemote):
+    """Runs scripts on this machine, as the user who runs this program."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _execute(
+        self, script: Script, argv: list[str], payload: bytes, timeout: float, on_line: Callable[[str], None] | None
+    ) -> Result:
+        output = Output(on_line)
+        began = time.monotonic()
+        pipe = subprocess.PIPE
+        with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
+            try:
+                _collect(process, payload, output, began + local_deadline(timeout))
+            except TooMuchOutput:
+                _end(process)
+                raise failures.too_much_output(self.host, script) from None
+            except (TimeoutError, subprocess.TimeoutExpired):
+                _end(process)
+                raise failures.did_not_end(self.host, script, timeout) from None
+            except BaseException:
+                _end(process)
+                raise
+        if process.returncode < 0:
+            raise failures.killed(self.host, script)
+        stdout, stderr = output.end()
+        result = Result(self.host.name, process.returncode, stdout, stderr, time.monotonic() - began)
+        if not output.started:
+            raise failures.not_started(self.host, script, result)
+        return result
+
+
+def _collect(process: subprocess.Popen[bytes], payload: bytes, output: Output, deadline: float) -> None:
+    """Serve all three streams at once, so that none can block another, until the process has ended.
+
+    Raises TimeoutError or subprocess.TimeoutExpired at the deadline (on the monotonic clock), and TooMuchOutput.
+    """
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    os.set_blocking(process.stdin.fileno(), False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdin, selectors.EVENT_WRITE, _writer(process.stdin, payload))
+        selector.register(process.stdout, selectors.EVENT_READ, _reader(process.stdout, output.stdout))
+        selector.register(process.stderr, selectors.EVENT_READ, _reader(process.stderr, output.stderr))
+        while selector.get_map():
+            ready = selector.select(max(0, deadline - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            for key, _ in ready:
+                at_end = key.data()
+                if at_end:
+                    selector.unregister(key.fileobj)
+                    if key.fileobj is process.stdin:
+                        process.stdin.close()
+    process.wait(max(0, deadline - time.monotonic()))
+
+
+def _writer(stream: IO[bytes], payload: bytes) -> Callable[[], bool]:
+    """A function that writes what fits and says whether that was the last of it."""
+    rest = memoryview(payload)
+
+    def write() -> bool:
+        nonlocal rest
+        try:
+            rest = rest[os.write(stream.fileno(), rest[:_CHUNK_BYTES]) :]
+        except BrokenPipeError:  # a script need not read its input
+            rest = rest[:0]
+        return not rest
+
+    return write
+
+
+def _reader(stream: IO[bytes], take: Callable[[bytes], None]) -> Callable[[], bool]:
+    """A function that reads what is there and says whether that was the end."""
+
+    def read() -> bool:
+        data = os.read(stream.fileno(), _CHUNK_BYTES)
+        take(data)
+        return not data
+
+    return read
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGTERM)

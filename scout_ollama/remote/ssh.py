@@ -1,0 +1,139 @@
+"""A host over SSH: one connection, kept; one channel for each script."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from scout_ollama.known_hosts import KnownHosts
+from scout_ollama.inventory import Host, Site
+from scout_ollama.remote import failures
+from scout_ollama.remote.base import ScriptRemote
+from scout_ollama.remote.output import Output, TooMuchOutput
+from scout_ollama.remote.protocol import Result
+from scout_ollama.remote.script import Script, local_deadline
+
+if TYPE_CHECKING:
+    import fabric
+    import paramiko
+
+_CHUNK_BYTES = 64 * 1024
+_POLL_SECONDS = 1.0
+
+
+class SshRemote(ScriptRemote):
+    """Connects at its first script, and again if the connection was lost since the last one."""
+
+    def __init__(self, host: Host, known_hosts: KnownHosts) -> None:
+        super().__init__(host)
+        self._known_hosts = known_hosts
+        self._connection: fabric.Connection | None = None
+        self._connecting = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def connect(cls, site: Site, host: Host) -> SshRemote:
+        """A remote for a host of the site; nothing is contacted yet."""
+        return cls(host, KnownHosts.load(site.known_hosts))
+
+    def close(self) -> None:
+        """Disconnect for good; what still runs on the host ends when its timeout does."""
+        self._closed = True  # first, and without waiting for the lock: whoever is connecting now looks at it afterwards
+        if self._connection:
+            from scout_ollama.remote import connection
+
+            connection.close(self._connection)
+
+    def _open(self) -> fabric.Connection:
+        # Importing Fabric takes 0.3 s, which `inv --list` must not pay.
+        from scout_ollama.remote import connection
+
+        with self._connecting:
+            if self._connection and not self._connection.is_connected:
+                connection.close(self._connection)
+                self._connection = None
+            if not self._connection and not self._closed:
+                self._connection = connection.connect(self.host, self._known_hosts)
+            if not self._connection or self._closed:
+                self.close()
+                raise failures.disconnected(self.host)
+            return self._connection
+
+    def _execute(
+        self, script: Script, argv: list[str], payload: bytes, timeout: float, on_line: Callable[[str], None] | None
+    ) -> Result:
+        import paramiko
+
+        transport = self._open().transport
+        output = Output(on_line)
+        began = time.monotonic()
+        try:
+            channel = transport.open_session()
+            try:
+                channel.exec_command(shlex.join(argv))
+                threading.Thread(target=_feed, args=(channel, payload), daemon=True).start()
+                status = _collect(channel, output, began + local_deadline(timeout))
+            finally:
+                channel.close()
+        except TooMuchOutput:
+            raise failures.too_much_output(self.host, script) from None
+        except TimeoutError:
+            raise failures.did_not_end(self.host, script, timeout) from None
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            transport.close()
+            raise failures.connection_lost(self.host, script, str(error) or "the host hung up", timeout) from error
+        if status < 0:
+            raise failures.killed(self.host, script)
+        stdout, stderr = output.end()
+        result = Result(self.host.name, status, stdout, stderr, time.monotonic() - began)
+        if not output.started:
+            raise failures.not_started(self.host, script, result)
+        return result
+
+
+def _feed(channel: paramiko.Channel, payload: bytes) -> None:
+    # Never Invoke's in_stream, which feeds a byte every 10 ms.
+    with contextlib.suppress(OSError, EOFError):  # a script need not read its input; a lost connection shows elsewhere
+        channel.sendall(payload)
+        channel.shutdown_write()
+
+
+def _collect(channel: paramiko.Channel, output: Output, deadline: float) -> int:
+    """Gather output until the command has ended, and return its exit status, negative if a signal ended it.
+
+    Raises TimeoutError at the deadline (on the monotonic clock), TooMuchOutput, and EOFError or a
+    paramiko.SSHException when the connection is lost.
+    """
+    readable = select.poll()
+    readable.register(channel.fileno(), select.POLLIN)
+    while True:
+        all_said = channel.closed or channel.eof_received  # asked before reading, or the last words could be missed
+        while channel.recv_ready():
+            output.stdout(channel.recv(_CHUNK_BYTES))
+        while channel.recv_stderr_ready():
+            output.stderr(channel.recv_stderr(_CHUNK_BYTES))
+        if all_said and channel.exit_status_ready():
+            return _exit_status(channel)
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        channel.transport.expect_life()
+        if all_said:  # from now on the descriptor is always readable
+            channel.status_event.wait(_POLL_SECONDS)
+        else:
+            readable.poll(_POLL_SECONDS * 1000)
+
+
+def _exit_status(channel: paramiko.Channel) -> int:
+    status: int = channel.recv_exit_status()
+    if status < 0:
+        # A signal ended the command, or the connection was lost: Paramiko closes the channels of a lost connection
+        # just before it marks the transport inactive.
+        channel.transport.join(_POLL_SECONDS)
+        if not channel.transport.is_active():
+            raise channel.transport.get_exception() or EOFError
+    return status

@@ -1,0 +1,80 @@
+"""A Paramiko transport that negotiates for the host keys we know, and notices when nobody answers any more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import paramiko
+from paramiko.common import cMSG_GLOBAL_REQUEST
+
+KEEPALIVE_SECONDS = 5
+SILENCE_SECONDS = 3 * KEEPALIVE_SECONDS
+
+
+class Silence(paramiko.SSHException):  # type: ignore[misc]  # Paramiko has no type hints
+    """The other side has said nothing for SILENCE_SECONDS, though it was asked."""
+
+
+class _Listened:
+    """A socket, or a channel through a jump host, that remembers when it last heard something."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self.heard_at = time.monotonic()
+
+    def recv(self, size: int) -> bytes:
+        data: bytes = self._sock.recv(size)
+        self.heard_at = time.monotonic()
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+class Transport(paramiko.Transport):  # type: ignore[misc]  # Paramiko has no type hints
+    """OpenSSH's ServerAliveInterval: Paramiko's own keepalive wants no answer, so a cut link would go unnoticed."""
+
+    def __init__(self, sock: Any, *, known_types: Sequence[str], timeout: float, **options: Any) -> None:
+        """``known_types``: the key types known_hosts has for this host; ``timeout`` seconds for each phase."""
+        self._listened = _Listened(sock)
+        super().__init__(self._listened, **options)
+        self.banner_timeout = self.handshake_timeout = self.auth_timeout = self.channel_timeout = timeout
+        security = self.get_security_options()
+        security.key_types = sorted(security.key_types, key=lambda kind: _signs_for(kind) not in known_types)
+        self.packetizer.set_keepalive(KEEPALIVE_SECONDS, self._ask)
+
+    def expect_life(self, within: float = 2 * SILENCE_SECONDS) -> None:
+        """Raise Silence if nothing has been heard within that many seconds.
+
+        For whoever waits for this connection: its own thread, which asks, may be blocked by a write that never ends.
+        """
+        silence = time.monotonic() - self._listened.heard_at
+        if silence >= within:
+            raise Silence(f"nothing was heard for {silence:.0f} s")
+
+    def _ask(self) -> None:
+        # Called in the transport's own thread when the connection has been idle for KEEPALIVE_SECONDS.
+        self.expect_life(SILENCE_SECONDS)
+        if not self.clear_to_send.is_set():
+            return  # keys are being exchanged: a message sent by this thread would wait for itself
+        request = paramiko.Message()
+        request.add_byte(cMSG_GLOBAL_REQUEST)
+        request.add_string("keepalive@openssh.com")
+        request.add_boolean(True)  # want an answer; the answer is a refusal, and that is enough
+        self._send_user_message(request)
+
+
+def factory(known_types: Sequence[str], timeout: float) -> Callable[..., Transport]:
+    """What SSHClient.connect takes as ``transport_factory``."""
+
+    def make(sock: Any, **options: Any) -> Transport:
+        return Transport(sock, known_types=known_types, timeout=timeout, **options)
+
+    return make
+
+
+def _signs_for(algorithm: str) -> str:
+    """The key type behind a signature algorithm: known_hosts says ssh-rsa for RSA keys whatever hash they sign with."""
+    return "ssh-rsa" if algorithm.startswith("rsa-sha2-") else algorithm

@@ -1,0 +1,73 @@
+#!/bin/sh
+# What is there on one host, read-only. Needs emit.sh in front of it, and root.
+# Arguments: STORE directory of the models; REGISTRY its URL, or "" for none. Standard input: the registry's CA, or nothing.
+# shellcheck disable=SC2317  # functions are called through emit
+store=$1
+registry=$2
+authority=$(cat)
+
+k3s_config=/etc/rancher/k3s
+rendered=/var/lib/rancher/k3s/agent/etc/containerd/certs.d
+
+system() { (. /etc/os-release && echo "$PRETTY_NAME, kernel $(uname -r)"); }
+k3s_unit() {
+    for unit in k3s k3s-agent; do
+        [ -e "/etc/systemd/system/$unit.service" ] && echo "$unit" && return
+    done
+    return 1
+}
+k3s_active() { systemctl is-active "$(k3s_unit)"; }
+# The nearest existing directory answers for one that is not there yet.
+existing() {
+    directory=$1
+    while [ ! -d "$directory" ]; do directory=$(dirname "$directory"); done
+    echo "$directory"
+}
+# Bytes free and bytes in all.
+space() { df -P -B1 "$(existing "$1")" | awk 'NR == 2 { print $4, $2 }'; }
+# A read-only file system refuses root as well.
+writable() { [ -w "$(existing "$1")" ]; }
+# K3s renders its registries at start only: what it rendered is older than a file that it has not read.
+registries_loaded() {
+    [ ! -e "$k3s_config/registries.yaml" ] && return
+    newer=$(find "$rendered" -name hosts.toml -newer "$k3s_config/registries.yaml" 2>/dev/null | head -n 1)
+    [ -n "$newer" ]
+}
+store_directories() { [ -d "$store/manifests" ] && [ -d "$store/blobs" ]; }
+manifest_digests() {
+    cd "$store/manifests" && find . -mindepth 4 -maxdepth 4 -type f -exec sha256sum {} +
+}
+manifest_texts() {
+    cd "$store/manifests" && find . -mindepth 4 -maxdepth 4 -type f -exec sh -c 'for f; do tr -d "\n" <"$f" && echo; done' sh {} +
+}
+blob_sizes() { cd "$store/blobs" && find . -maxdepth 1 -type f -name 'sha256-*' -printf '%s %f\n'; }
+registry_status() {
+    if [ -n "$authority" ]; then
+        printf '%s\n' "$authority" | curl --cacert /dev/stdin "$@"
+    else
+        curl "$@"
+    fi
+}
+
+emit hostname uname -n
+emit clock date +%s
+emit system system
+emit k3s.version k3s --version
+emit k3s.unit k3s_unit
+emit k3s.active k3s_active
+emit k3s.writable writable "$k3s_config"
+emit registries cat "$k3s_config/registries.yaml"
+emit registries.authority cat "$k3s_config/scout-ollama-registry-ca.crt"
+emit registries.loaded registries_loaded
+emit images k3s crictl images -o json
+emit gpus timeout 20 nvidia-smi -L
+emit driver timeout 20 nvidia-smi --query-gpu=driver_version --format=csv,noheader
+emit store.directories store_directories
+emit store.space space "$store"
+emit images.space space /var/lib/rancher
+emit store.manifests manifest_digests
+emit store.texts manifest_texts
+emit store.blobs blob_sizes
+emit curl curl --version
+[ -z "$registry" ] || emit registry registry_status --silent --show-error --output /dev/null \
+    --write-out '%{http_code}' --connect-timeout 5 --max-time 15 "$registry/v2/"

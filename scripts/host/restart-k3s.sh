@@ -1,0 +1,27 @@
+#!/bin/sh
+# Restart K3s and wait until its service is up and this node is Ready again. Running pods keep running. Needs root.
+# Arguments: UNIT (k3s or k3s-agent); NODE its name in the cluster; TIMEOUT seconds.
+set -eu
+unit=$1
+node=$2
+timeout=$3
+
+deadline=$(($(cut -d. -f1 /proc/uptime) + timeout))
+remaining() { echo $((deadline - $(cut -d. -f1 /proc/uptime))); }
+fail() {
+    echo "$1" >&2
+    journalctl -u "$unit" -n 5 --no-pager >&2 || true
+    exit 1
+}
+
+systemctl restart "$unit" || fail "systemctl restart $unit failed"
+until [ "$(systemctl is-active "$unit")" = active ]; do
+    [ "$(remaining)" -gt 0 ] || fail "$unit is not active $timeout seconds after its restart"
+    sleep 1
+done
+# An agent has no kubeconfig: its node is awaited from a server instead.
+[ "$unit" = k3s ] || exit 0
+until k3s kubectl --request-timeout=5s wait --for=condition=Ready "node/$node" --timeout=5s >/dev/null 2>&1; do
+    [ "$(remaining)" -gt 0 ] || fail "node $node is not Ready $timeout seconds after the restart of $unit"
+    sleep 1
+done

@@ -1,0 +1,39 @@
+"""Facts of a host on which everything is as it should be; a test changes what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from scout_ollama.facts import HostFacts, Section, Space
+from scout_ollama.store import ModelName
+
+NOW = 1_800_000_000.0
+TINY = ModelName.parse("tiny:latest")
+
+GOOD_HOST = HostFacts(
+    hostname="gpu-1",
+    clock=int(NOW),
+    system="Debian GNU/Linux 12 (bookworm), kernel 6.1.0",
+    k3s_version="v1.36.3+k3s1",
+    k3s_unit="k3s",
+    k3s_active=True,
+    k3s_writable=True,
+    registries=None,
+    registries_authority=None,
+    registries_loaded=True,
+    images=frozenset({"docker.io/ollama/ollama:0.24.0"}),
+    gpus=Section(0, "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)"),
+    driver="570.86.15",
+    store_directories=True,
+    store_space=Space(100 * 2**30, 200 * 2**30),
+    images_space=Space(100 * 2**30, 200 * 2**30),
+    models={TINY: "a" * 64},
+    curl=True,
+    registry=Section(0, "200"),
+)
+
+
+def host_facts(**changed: Any) -> HostFacts:
+    """Return the facts of a good host, with some changed."""
+    return replace(GOOD_HOST, **changed)

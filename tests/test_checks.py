@@ -1,0 +1,96 @@
+"""What preflight says about a host and a cluster, judged from facts alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scout_ollama import checks
+from scout_ollama.facts import ClusterFacts, Section, Space
+from scout_ollama.inventory import Host, Model, Ollama
+from tests.samples import NOW, host_facts
+
+HOST = Host(name="phi-gpu-1", cluster="phi", address="192.0.2.11", roles=frozenset({"server", "gpu"}), gpus=1)
+OLLAMA = Ollama(models=[Model(name="tiny:latest")])
+
+
+def node(name: str = "phi-gpu-1", *, ready: str = "True", gpus: str = "1") -> dict[str, Any]:
+    return {
+        "metadata": {"name": name},
+        "status": {
+            "conditions": [{"type": "Ready", "status": ready, "message": "Kubelet stopped posting node status."}],
+            "allocatable": {"nvidia.com/gpu": gpus},
+        },
+    }
+
+
+def in_cluster(*nodes: dict[str, Any]) -> list[checks.Finding]:
+    return checks.of_cluster([HOST], OLLAMA, ClusterFacts(nodes=nodes, live={}, would_be={}, owned={}))
+
+
+def test_a_good_host_in_a_good_cluster_has_no_findings() -> None:
+    assert checks.of_host(HOST, OLLAMA, host_facts(), now=NOW) == []
+    assert in_cluster(node()) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "check", "what", "why"),
+    [
+        ({"clock": int(NOW) - 86400}, "clock", "24 h 0 min behind", "certificates"),
+        ({"clock": int(NOW) + 3900}, "clock", "1 h 5 min ahead", "certificates"),
+        ({"k3s_version": None}, "k3s", "not installed", ""),
+        ({"k3s_version": "v1.21.4+k3s1"}, "k3s", "v1.21.4+k3s1 is too old", "v1.29"),
+        ({"k3s_active": False}, "k3s", "K3s is not running", "is-active"),
+        ({"k3s_writable": False}, "k3s", "cannot be written", "read-only"),
+        ({"images_space": Space(10 * 2**20, 2**30)}, "disk", "10 MiB of 1024 MiB are free", "5 %"),
+        ({"registry": Section(60, "curl: (60) SSL certificate problem")}, "registry", "does not answer", "SSL"),
+        ({"registry": Section(0, "503")}, "registry", "does not answer", "HTTP 503"),
+        ({"gpus": Section(9, "NVIDIA-SMI has failed")}, "gpu", "do not answer", "NVIDIA-SMI has failed"),
+        ({"gpus": Section(127, "")}, "gpu", "do not answer", "not installed"),
+        ({"gpus": Section(0, "")}, "gpu", "0 GPUs, the inventory says 1", "bus"),
+        ({"curl": False}, "curl", "curl is not installed", ""),
+        ({"store_directories": False}, "store", "/var/lib/ollama is not there", "blobs/"),
+    ],
+)
+def test_what_does_not_hold_is_found_and_says_why_and_what_to_type(
+    changed: dict[str, Any], check: str, what: str, why: str
+) -> None:
+    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(**changed), now=NOW)
+    assert (finding.check, finding.host, finding.status) == (check, "phi-gpu-1", "fail")
+    assert what in finding.what
+    assert why in finding.why
+    assert finding.next
+
+
+def test_harbor_asking_for_a_token_is_a_harbor_that_answers() -> None:
+    assert checks.of_host(HOST, OLLAMA, host_facts(registry=Section(0, "401")), now=NOW) == []
+
+
+def test_a_missing_model_is_told_with_the_command_that_brings_it_but_stops_nothing() -> None:
+    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(models={}), now=NOW)
+    assert finding.status == "warn"
+    assert "tiny:latest" in finding.what
+    assert finding.next == "inv pull-models --hosts phi"
+
+
+def test_a_node_of_another_name_is_told_with_the_names_that_are_there() -> None:
+    (finding,) = in_cluster(node("gpu1.phi.example.edu"))
+    assert finding.what == "the cluster has no node named phi-gpu-1"
+    assert "gpu1.phi.example.edu" in finding.why
+    assert "node_name" in finding.next
+
+
+def test_a_node_that_is_not_ready_is_told_with_its_kubelets_words() -> None:
+    (finding,) = in_cluster(node(ready="Unknown"))
+    assert "stopped posting" in finding.why
+
+
+def test_gpus_that_kubernetes_cannot_give_out_need_the_operator() -> None:
+    (finding,) = in_cluster(node(gpus="0"))
+    assert finding.next == "inv install-gpu-operator --hosts phi"
+
+
+def test_a_cpu_only_ollama_needs_no_gpu() -> None:
+    cpu_only = OLLAMA.model_copy(update={"cpu_only": True})
+    assert checks.of_host(HOST, cpu_only, host_facts(gpus=Section(127, "")), now=NOW) == []

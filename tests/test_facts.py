@@ -1,0 +1,53 @@
+"""What the facts scripts print, parsed."""
+
+from __future__ import annotations
+
+import subprocess
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scout_ollama.facts import Section, facts_script, parse_sections
+from scout_ollama.remote import Script
+
+
+def test_sections_have_their_status_and_their_text() -> None:
+    output = "hostname 0\n  phi-gpu-1\nregistries 0\n  mirrors:\n    docker.io: {}\n\ngpus 9\n  NVIDIA-SMI has failed\n"
+    sections = parse_sections(output)
+    assert sections["hostname"] == Section(0, "phi-gpu-1")
+    assert sections["registries"].text == "mirrors:\n  docker.io: {}"
+    assert not sections["gpus"].ok
+
+
+def test_a_section_that_is_not_there_reads_as_a_command_that_was_not_found() -> None:
+    assert parse_sections("")["nothing"] == Section(127, "")
+
+
+def test_output_that_looks_like_a_heading_is_not_one() -> None:
+    assert set(parse_sections("a 0\n  b 0\n  c 1\n")) == {"a"}
+
+
+@given(st.text(st.characters(exclude_characters="\0\r", codec="utf-8"), max_size=200))
+def test_whatever_a_command_prints_comes_back_as_it_was(text: str) -> None:
+    """sh's $(…) drops newlines at the end; nothing else is lost."""
+    script = Script.load("emit").text + 'emit said printf %s "$1"\n'
+    printed = subprocess.run(["sh", "-c", script, "sh", text], capture_output=True, check=True).stdout
+    assert parse_sections(printed.decode())["said"] == Section(0, text.rstrip("\n"))
+
+
+@given(st.text(max_size=300))
+def test_no_output_of_a_host_makes_the_parser_fail(text: str) -> None:
+    parse_sections(text)
+
+
+def test_a_command_that_fails_shows_its_errors_and_one_that_succeeds_does_not() -> None:
+    script = Script.load("emit").text + "emit bad sh -c 'echo why >&2; exit 3'\nemit good sh -c 'echo warning >&2; echo fine'\n"
+    printed = subprocess.run(["sh", "-c", script], capture_output=True, check=True, text=True).stdout
+    sections = parse_sections(printed)
+    assert sections["bad"] == Section(3, "why")
+    assert sections["good"] == Section(0, "fine")
+
+
+def test_every_facts_script_has_emit_in_front() -> None:
+    for name in ("host-facts", "cluster-facts", "ask-pod", "ask-endpoint"):
+        assert "\nemit() {" in facts_script(name).text

@@ -1,0 +1,151 @@
+"""How far a rollout is, node by node, from what kubectl returns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scout_ollama import rollout
+from scout_ollama.manifests import KubeObject
+
+DAEMONSET: KubeObject = {
+    "kind": "DaemonSet",
+    "metadata": {"name": "ollama", "uid": "ds", "generation": 2},
+    "status": {"observedGeneration": 2},
+}
+OWNER = [{"uid": "ds"}]
+
+
+def revision(number: int, hash_: str) -> KubeObject:
+    labels = {"controller-revision-hash": hash_}
+    return {
+        "kind": "ControllerRevision",
+        "metadata": {"name": f"ollama-{hash_}", "labels": labels, "ownerReferences": OWNER},
+        "revision": number,
+    }
+
+
+def pod(node: str, hash_: str = "new", *, created: str = "2026-01-02T00:00:00Z", **status: Any) -> KubeObject:
+    return {
+        "kind": "Pod",
+        "metadata": {
+            "name": f"ollama-{node}-{hash_}",
+            "labels": {"controller-revision-hash": hash_},
+            "ownerReferences": OWNER,
+            "creationTimestamp": created,
+        },
+        "spec": {"nodeName": node},
+        "status": {"podIP": "10.42.1.5", **status},
+    }
+
+
+READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
+    return {"containerStatuses": [{"state": {"waiting": {"reason": reason, "message": message}}}]}
+
+
+def warning(name: str, reason: str, message: str, at: str = "2026-01-02T00:00:01Z") -> KubeObject:
+    return {
+        "kind": "Event",
+        "type": "Warning",
+        "metadata": {"name": f"{name}.{reason}"},
+        "involvedObject": {"name": name},
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": at,
+    }
+
+
+def judged(*objects: KubeObject, daemonset: KubeObject = DAEMONSET) -> rollout.NodeRollout:
+    return rollout.judge([daemonset, revision(1, "old"), revision(2, "new"), *objects], ["a"])["a"]
+
+
+def test_a_ready_pod_of_the_newest_revision_is_what_is_awaited() -> None:
+    node = judged(pod("a", **READY))
+    assert (node.state, node.pod, node.address) == ("ready", "ollama-a-new", "10.42.1.5")
+
+
+def test_an_old_pod_that_still_serves_is_not_the_wanted_one() -> None:
+    node = judged(pod("a", "old", **READY))
+    assert (node.state, node.reason) == ("waiting", "the old pod is still there")
+
+
+def test_until_the_controller_has_seen_the_change_no_pod_counts() -> None:
+    unseen = {**DAEMONSET, "status": {"observedGeneration": 1}}
+    assert judged(pod("a", **READY), daemonset=unseen).state == "waiting"
+
+
+def test_of_an_old_and_a_new_pod_the_newer_one_counts() -> None:
+    old = pod("a", "old", created="2026-01-01T00:00:00Z", **READY)
+    assert judged(old, pod("a", **READY)).state == "ready"
+    assert judged(pod("a", **READY), old).state == "ready"
+
+
+def test_a_node_without_a_pod_waits() -> None:
+    assert judged().reason == "no pod yet"
+
+
+def test_an_image_that_cannot_be_pulled_is_hopeless_and_says_why() -> None:
+    name = "ollama-a-new"
+    events = [warning(name, "Failed", 'Failed to pull image "x": not found'), warning("other", "Failed", "not ours")]
+    node = judged(pod("a", **waiting("ImagePullBackOff", 'Back-off pulling image "x"')), *events)
+    assert node.state == "stuck"
+    assert node.reason == 'ImagePullBackOff: Back-off pulling image "x"'
+    assert node.events == ('Failed: Failed to pull image "x": not found',)
+
+
+def test_a_first_failed_pull_may_still_succeed() -> None:
+    assert judged(pod("a", **waiting("ErrImagePull"))).state == "waiting"
+
+
+def test_a_store_that_is_not_there_is_hopeless() -> None:
+    message = 'MountVolume.SetUp failed for volume "models" : hostPath type check failed: /x is not a directory'
+    node = judged(pod("a", **waiting("ContainerCreating")), warning("ollama-a-new", "FailedMount", message))
+    assert node.state == "stuck"
+    assert node.events == (f"FailedMount: {message}",)
+
+
+def test_a_pod_that_finds_no_gpu_says_what_the_scheduler_said() -> None:
+    unscheduled = pod("a", conditions=[{"type": "PodScheduled", "status": "False", "message": "Insufficient gpu"}])
+    del unscheduled["spec"]["nodeName"]
+    field = {"key": "metadata.name", "operator": "In", "values": ["a"]}
+    term = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    unscheduled["spec"]["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": term}}
+    node = judged(unscheduled)
+    assert (node.state, node.reason) == ("stuck", "it finds no place: Insufficient gpu")
+
+
+def test_an_event_that_repeats_is_told_once_and_the_newest_last() -> None:
+    name = "ollama-a-new"
+    events = [
+        warning(name, "B", "second", "2026-01-02T00:00:03Z"),
+        warning(name, "A", "first", "2026-01-02T00:00:01Z"),
+        warning(name, "A", "first", "2026-01-02T00:00:02Z"),
+    ]
+    assert judged(pod("a"), *events).events == ("A: first", "B: second")
+
+
+def test_waiting_ends_when_all_are_ready_and_tells_each_change_once() -> None:
+    readings = iter([[], [pod("a")], [pod("a")], [pod("a", **READY)]])
+    told: list[str] = []
+    last = rollout.wait(
+        lambda: [DAEMONSET, revision(2, "new"), *next(readings)],
+        ["a"],
+        lambda node: told.append(node.reason),
+        poll_seconds=0,
+    )
+    assert last["a"].state == "ready"
+    assert told == ["no pod yet", "starting", "ready"]
+
+
+def test_waiting_gives_up_when_a_node_is_stuck_and_nothing_moves() -> None:
+    stuck = [DAEMONSET, revision(2, "new"), pod("a", **waiting("CrashLoopBackOff"))]
+    last = rollout.wait(lambda: stuck, ["a"], lambda _: None, poll_seconds=0, stuck_seconds=0)
+    assert last["a"].state == "stuck"
+
+
+def test_waiting_gives_up_at_its_deadline() -> None:
+    never: list[KubeObject] = [DAEMONSET]
+    last = rollout.wait(lambda: never, ["a"], lambda _: None, poll_seconds=0, most_seconds=0)
+    assert last["a"].state == "waiting"
