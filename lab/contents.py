@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ class Files:
         if parent != "." and parent not in self._directories:
             self.directory(parent)
         entry = tarfile.TarInfo(path)
-        entry.mode, entry.uid, entry.gid = mode, owner, owner
+        entry.mode, entry.uid, entry.gid, entry.mtime = mode, owner, owner, int(time.time())
         return entry
 
 
@@ -93,7 +94,8 @@ def of_host(record: Record, cluster: ClusterSpec, host: HostSpec, key: KeyPair) 
         files.link(f"{_UNITS}/multi-user.target.wants/{unit}.service", f"../{unit}.service")
     if cluster.kind == "staging":
         for suffix, mode in (("crt", 0o644), ("key", 0o600)):
-            files.file(f"etc/lab/tls/harbor.{suffix}", (record.site / f"secrets/{cluster.name}.{suffix}").read_bytes(), mode)
+            provided = record.site / f"secrets/{cluster.name}.{suffix}"
+            files.file(f"etc/lab/tls/harbor.{suffix}", provided.read_bytes(), mode)
     return files.archive()
 
 

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from lab.labhost import LabHost
 from lab.namespaces import Namespaces
-from lab.record import Record
 from scout_ollama.errors import Trouble
 
 

@@ -4,6 +4,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from lab.engine import Engine, choose
 from lab.keys import KeyPair
 from lab.labhost import LabHost
 from lab.record import Record
-from lab.topology import DEFAULT_TOPOLOGY, Topology, placed
+from lab.topology import DEFAULT_TOPOLOGY, ClusterSpec, HostSpec, Topology, placed
 from scout_ollama.errors import Trouble
 
 _SEED_MODELS = "lab.standins.models", "seed", "/var/lib/ollama"
@@ -39,10 +40,7 @@ class Lab:
             raise Trouble(f"{name!r} cannot name a lab", why="a name is lowercase letters, digits and '-', at most 31")
         kind = choose(engine)
         new = Record(name, kind.name, 0, hosts, k3s, secrets.token_hex(16), {})
-        try:
-            new.directory.mkdir(parents=True)
-        except FileExistsError:
-            raise Trouble(f"there is a lab {name} already", next=f"inv lab-down --name {name}") from None
+        new.claim()
         new = kind.reserve(new)
         new.save()
         _write_files(new)
@@ -88,29 +86,28 @@ class Lab:
         return self._engine.host(name)
 
     def up(self) -> None:
-        """Start every host; returns when all answer to SSH and have what they are to start with.
+        """Start every host; returns when all answer to SSH, have started their units, and have their models and images.
 
         Raises ``Trouble`` with what a host said on its console when it does not start.
         """
         self._engine.up()
-        for host in self.hosts:
-            host.wait_for_ssh()
-        if self._record.k3s:
-            self._seed()
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            list(pool.map(self._ready, placed(self._record.topology)))
 
     def down(self) -> None:
         """End everything that belongs to the lab and forget it, also when it is half made or has crashed."""
         self._engine.down()
         shutil.rmtree(self._record.directory)
 
-    def _seed(self) -> None:
-        """Give GPU hosts their models and Harbor its images."""
-        for cluster, spec in placed(self._record.topology):
-            host = self.host(spec.name)
-            if "gpu" in spec.roles:
-                _run_module(host, *_SEED_MODELS)
-            if cluster.kind == "staging":
-                _run_module(host, *_SEED_HARBOR)
+    def _ready(self, placed_host: tuple[ClusterSpec, HostSpec]) -> None:
+        cluster, spec = placed_host
+        host = self.host(spec.name)
+        host.wait_for_ssh()
+        if self._record.k3s and "gpu" in spec.roles:
+            _run_module(host, *_SEED_MODELS)
+        host.wait_for_units()
+        if self._record.k3s and cluster.kind == "staging":
+            _run_module(host, *_SEED_HARBOR)
 
 
 def _run_module(host: LabHost, *arguments: str) -> None:

@@ -1,13 +1,12 @@
 """One host of a lab, and what can happen to it: the part that is the same however hosts are run."""
 
-
 import socket
 import subprocess
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lab.process import holds_in_time
 from scout_ollama.errors import Trouble
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -28,9 +27,7 @@ class LabHost(ABC):
         """Its file system, seen from this machine. Valid until the host stops or reboots."""
 
     @abstractmethod
-    def run(
-        self, argv: Sequence[str], input: str = "", check: bool = True
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, argv: Sequence[str], input: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run ``argv`` as root on the host, not by SSH; it works while the host is frozen or cut off.
 
         Raises ``Trouble`` under ``check`` when it fails, and when the host is off.
@@ -80,7 +77,7 @@ class LabHost(ABC):
         """Reboot from inside, as an operator would; returns when sshd answers again."""
         before = self.boot_id()
         self.run(["reboot"], check=False)
-        wait_until(lambda: self._is_rebooted(before), self)
+        self.wait_for(lambda: self._is_rebooted(before))
         self.wait_for_ssh()
 
     def boot_id(self) -> str:
@@ -102,7 +99,16 @@ class LabHost(ABC):
 
     def wait_for_ssh(self) -> None:
         """Return when sshd answers. Raises ``Trouble`` if it does not in time."""
-        wait_until(self.answers, self)
+        self.wait_for(self.answers)
+
+    def wait_for_units(self) -> None:
+        """Return when every enabled unit has been started, or has failed to."""
+        self.wait_for(lambda: self.run(["test", "-e", "/run/started"], check=False).returncode == 0)
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Return when ``condition`` holds. Raises ``Trouble`` with the host's console if it does not in time."""
+        if not holds_in_time(condition):
+            raise Trouble("the lab host does not get where it should", host=self.name, why=self.console())
 
     def answers(self) -> bool:
         """Whether sshd greets whoever connects."""
@@ -117,12 +123,3 @@ class LabHost(ABC):
             return self.boot_id() != before
         except Trouble:
             return False
-
-
-def wait_until(condition: Callable[[], bool], host: LabHost, seconds: float = 30) -> None:
-    """Return when ``condition`` holds. Raises ``Trouble`` about ``host`` after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise Trouble("the lab host did not start", host=host.name, why=host.console())
-        time.sleep(0.02)

@@ -7,7 +7,6 @@ interface, and one small directory.
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -16,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab import networks, paths, rootfs
-from lab.labhost import ENVIRONMENT, LabHost, wait_until
-from lab.process import run
+from lab.labhost import ENVIRONMENT, LabHost
+from lab.process import holds_in_time, run
 from lab.record import Record
 from scout_ollama.errors import Trouble
 
@@ -85,12 +84,21 @@ class Switch:
         """Start it, and plug the machine in."""
         unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
         script = [_SCRIPTS / "switch", rootfs.directory(), self.record.common, self._reservation / "switch"]
-        run(["setsid", "--fork", *unshare, *map(str, script)])
+        log = self._reservation / "log"
+        with log.open("w") as output:
+            subprocess.run(["setsid", "--fork", *unshare, *map(str, script)], stdout=output, stderr=output, check=True)
+        if not holds_in_time(self._is_ready):
+            raise Trouble("the lab's switch did not start", why=log.read_text())
         link = ["ip", "link", "add", self.interface, "type", "veth", "peer", "name", "machine", "netns", str(self.pid)]
         run(link)
         run(["ip", "address", "add", f"198.18.{self.record.network}.1/24", "dev", self.interface])
         run(["ip", "link", "set", self.interface, "up"])
         self.run(["ip", "link", "set", "machine", "master", "switch", "up"])
+
+    def _is_ready(self) -> bool:
+        with suppress(Trouble):
+            return (self.root / "run/ready").exists()
+        return False
 
     def stop(self) -> None:
         """Kill it if it runs, wait for the end of everything in it, and give its network back."""
@@ -102,7 +110,7 @@ class Switch:
             finally:
                 os.close(process)
         run(["ip", "link", "delete", self.interface], check=False)
-        shutil.rmtree(self._reservation, ignore_errors=True)
+        networks.release(self.record.directory)
 
 
 class NamespaceHost(LabHost):
@@ -141,7 +149,7 @@ class NamespaceHost(LabHost):
     def power_on(self) -> None:
         if not (self._state / "init").exists():
             self.start()
-        wait_until((self._state / "init").exists, self)
+        self.wait_for((self._state / "init").exists)
         if not (self._state / "cut").exists():
             self.wait_for_ssh()
 
@@ -153,7 +161,7 @@ class NamespaceHost(LabHost):
 
     def power_off(self) -> None:
         self._signal("KILL", [self._init])
-        wait_until(lambda: not (self._state / "init").exists(), self)
+        self.wait_for(lambda: not (self._state / "init").exists())
 
     def cut(self) -> None:
         (self._state / "cut").touch()

@@ -1,6 +1,8 @@
 """Which of the networks 198.18.N.0/24 a lab may have, so that several labs run side by side on one machine."""
 
 import json
+import shutil
+import tempfile
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -12,19 +14,32 @@ RESERVATIONS = Path("/run/scout-lab")
 
 def reserve(lab: Path) -> int:
     """The number of a network that is nobody's, from now on reserved for the lab whose state is in ``lab``."""
+    RESERVATIONS.mkdir(parents=True, exist_ok=True)
     taken = _networks_of_the_machine()
     for number in range(1, 255):
-        reservation = RESERVATIONS / str(number)
         network = IPv4Network(f"198.18.{number}.0/24")
-        if any(network.overlaps(other) for other in taken):
-            continue
-        try:
-            reservation.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        (reservation / "lab").write_text(str(lab))
-        return number
+        if not any(network.overlaps(other) for other in taken) and _take(number, lab):
+            return number
     raise Trouble("no network is free for another lab", why=f"all are reserved in {RESERVATIONS}", next="inv lab-down")
+
+
+def release(lab: Path) -> None:
+    """Give back what is reserved for the lab."""
+    for owner in RESERVATIONS.glob("[0-9]*/lab"):
+        if owner.read_text() == str(lab):
+            shutil.rmtree(owner.parent)
+
+
+def _take(number: int, lab: Path) -> bool:
+    """Reserve the network unless it is reserved already; the reservation says whose it is from its first moment."""
+    new = Path(tempfile.mkdtemp(dir=RESERVATIONS, prefix=".new-"))
+    (new / "lab").write_text(str(lab))
+    try:
+        new.rename(RESERVATIONS / str(number))
+    except OSError:
+        shutil.rmtree(new)
+        return False
+    return True
 
 
 def _networks_of_the_machine() -> list[IPv4Network]:

@@ -1,7 +1,8 @@
 """Commands on this machine, their failures as ``Trouble``."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from scout_ollama.errors import Trouble
 
@@ -20,12 +21,20 @@ def run(
     Raises ``Trouble`` with the last lines written when the command is missing or, under ``check``, fails.
     """
     try:
-        done = subprocess.run(
-            argv, input=input, capture_output=True, text=True, errors="replace", env=env, check=False
-        )
+        done = subprocess.run(argv, input=input, capture_output=True, text=True, errors="replace", env=env, check=False)
     except FileNotFoundError as error:
         raise Trouble(f"{argv[0]} is not installed", host=host, why=str(error)) from error
     if check and done.returncode != 0:
         last = (done.stderr or done.stdout).strip().splitlines()[-10:]
         raise Trouble(f"{argv[0]} failed with status {done.returncode}", host=host, why="\n".join(last))
     return done
+
+
+def holds_in_time(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    """Wait until ``condition`` holds, but not longer than that; whether it does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True

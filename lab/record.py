@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ _FIRST_HOST = 11
 class Record:
     """A lab: its name, who runs its hosts, which hosts, and where they are.
 
-    ``network`` is the third number of the addresses 198.18.N.0/24 (RFC 2544, set aside for benchmarks).
+    ``network`` is the third number of the addresses 198.18.N.0/24 (RFC 2544, set aside for benchmarks), 0 as long as
+    none is reserved.
     ``ports`` says where on 127.0.0.1 the machine reaches each host's sshd, if not at the host's own address.
     """
 
@@ -61,11 +64,30 @@ class Record:
         """Address and port at which this machine reaches the host's sshd."""
         return ("127.0.0.1", self.ports[host]) if host in self.ports else (self.address(host), 22)
 
+    def claim(self) -> None:
+        """Make the lab's state directory, with the record in it from the first moment.
+
+        Raises ``Trouble`` if another lab has the name.
+        """
+        paths.labs().mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(dir=paths.labs(), prefix=".new-"))
+        self._write(new)
+        try:
+            new.rename(self.directory)
+        except OSError:
+            shutil.rmtree(new)
+            next_command = f"inv lab-down --name {self.name}"
+            raise Trouble(f"there is a lab {self.name} already", next=next_command) from None
+
     def save(self) -> None:
-        """Write the record."""
-        file = self.directory / "lab.json"
-        file.touch(mode=0o600)
-        file.write_text(json.dumps(dataclasses.asdict(self), indent=1))
+        """Write the record over the one that is there."""
+        self._write(self.directory)
+
+    def _write(self, directory: Path) -> None:
+        new = directory / "lab.json.new"
+        new.touch(mode=0o600)
+        new.write_text(json.dumps(dataclasses.asdict(self), indent=1))
+        new.replace(directory / "lab.json")
 
 
 def load(name: str) -> Record:

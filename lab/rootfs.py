@@ -4,17 +4,16 @@ It holds the packages of the machine's own distribution and what ``rootfs_custom
 differs from lab to lab or host to host is laid over it (``contents.py``).
 """
 
-import fcntl
 import hashlib
 import os
 import platform
 import shlex
 import shutil
 import sys
-import time
 from pathlib import Path
 
 from lab import paths
+from lab.once import made_once
 from lab.process import run
 from scout_ollama.errors import Trouble
 
@@ -40,20 +39,20 @@ _LEFT_OUT = ("doc", "info", "lintian", "locale", "man")
 
 def directory() -> Path:
     """The root file system as a directory. Raises ``Trouble`` where it cannot be made."""
-    return _made_once(paths.cache() / f"rootfs-{_digest()}")
+    return made_once(paths.cache() / f"rootfs-{_digest()}", _debootstrap)
 
 
 def archive() -> Path:
     """The root file system as a tar file, or the file that ``SCOUT_LAB_ROOTFS`` names, made elsewhere."""
     if given := os.environ.get("SCOUT_LAB_ROOTFS"):
         return Path(given)
-    return _made_once(paths.cache() / f"rootfs-{_digest()}.tar")
+    return made_once(paths.cache() / f"rootfs-{_digest()}.tar", _debootstrap)
 
 
 def _digest() -> str:
     """Identifies the content: what it is made of, how, and for which release and architecture."""
-    digest = hashlib.sha256(f"{_suite()} {platform.machine()}".encode())
-    for name in ("rootfs.py", "rootfs_customize.py", "requirements.lock", "kubectl.lock"):
+    digest = hashlib.sha256(repr((_suite(), platform.machine(), PACKAGES, _LEFT_OUT)).encode())
+    for name in ("rootfs_customize.py", "requirements.lock", "kubectl.lock"):
         digest.update((paths.PACKAGE / name).read_bytes())
     return digest.hexdigest()[:16]
 
@@ -66,7 +65,7 @@ def _suite() -> str:
         raise Trouble(
             "the lab's root file system can only be made on Debian or Ubuntu",
             why=f"this is {platform.platform()}",
-            next="run `python -m lab.rootfs` on such a machine, copy the file that it names and set SCOUT_LAB_ROOTFS to it",
+            next="python -m lab.rootfs on such a machine; copy the file that it names, set SCOUT_LAB_ROOTFS to it",
         ) from error
 
 
@@ -83,33 +82,11 @@ def _sources() -> list[str]:
     return sorted(files)
 
 
-def _made_once(target: Path) -> Path:
-    """``target``, made if it is not there; it appears whole or not at all, however many ask at once."""
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / "rootfs.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for abandoned in target.parent.glob("new-*"):
-            shutil.rmtree(abandoned) if abandoned.is_dir() else abandoned.unlink()
-        if not target.exists():
-            _say(f"making the hosts' root file system, once ({target}): about a minute")
-            begun = time.monotonic()
-            unfinished = target.with_name(f"new-{target.name}")
-            _debootstrap(unfinished)
-            unfinished.rename(target)
-            _say(f"root file system made in {time.monotonic() - begun:.0f} s")
-    return target
-
-
-def _say(message: str) -> None:
-    print(f"lab: {message}", file=sys.stderr, flush=True)
-
-
 def _debootstrap(target: Path) -> None:
     """Make the root file system as a directory, or as a tar file if that is what the name of ``target`` ends in."""
     if not shutil.which("mmdebstrap"):
-        raise Trouble("mmdebstrap is not installed", why="it makes the root file system", next="apt-get install mmdebstrap")
+        why = "it makes the root file system of the lab's hosts"
+        raise Trouble("mmdebstrap is not installed", why=why, next="apt-get install mmdebstrap")
     customize = shlex.join(["env", f"PYTHONPATH={paths.CHECKOUT}", sys.executable, "-m", "lab.rootfs_customize"])
     run(
         [

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scout_ollama.errors import Trouble
-from scout_ollama.hints import on
 from scout_ollama.facts import ClusterFacts, HostFacts
+from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama
-from scout_ollama.store import ModelName
+from scout_ollama.store import ModelName, StoreError
 
 Status = Literal["fail", "warn"]
 
@@ -75,7 +75,7 @@ def of_cluster(hosts: Sequence[Host], ollama: Ollama, facts: ClusterFacts) -> li
                 )
             )
             continue
-        ready = next((c for c in node["status"].get("conditions", []) if c["type"] == "Ready"), {})
+        ready: dict[str, str] = next((c for c in node["status"].get("conditions", []) if c["type"] == "Ready"), {})
         if ready.get("status") != "True":
             findings.append(
                 Finding(
@@ -145,7 +145,7 @@ def _disk(host: Host, facts: HostFacts) -> Iterator[Finding]:
         yield Finding(
             "disk",
             host.name,
-            f"the disk is full: {space.free // 2**20} MiB of {space.total // 2**20} MiB are free under /var/lib/rancher",
+            f"the disk is full: {space.free // 2**20} of {space.total // 2**20} MiB are free under /var/lib/rancher",
             "below 5 % K3s evicts pods, Ollama among them",
             on(host, "sudo du -xh --max-depth=2 /var | sort -h | tail"),
         )
@@ -206,16 +206,25 @@ def _store(host: Host, ollama: Ollama, facts: HostFacts) -> Iterator[Finding]:
             on(host, f"sudo mkdir -p {ollama.store}/blobs {ollama.store}/manifests") + "; then inv pull-models",
         )
         return
-    missing = [name for name in wanted_models(ollama) if name not in facts.models]
-    if missing:
+    flaws = {name: flaw for name in wanted_models(ollama) if (flaw := _flaw(name, facts))}
+    if flaws:
         yield Finding(
             "models",
             host.name,
-            f"models are not in its store: {', '.join(map(str, missing))}",
-            "Ollama will run, but cannot answer for them",
+            f"its store lacks {', '.join(map(str, flaws))}",
+            "; ".join(dict.fromkeys(flaws.values())) + ": Ollama will run, but cannot answer for what it lacks",
             f"inv pull-models --hosts {host.cluster}",
             status="warn",
         )
+
+
+def _flaw(name: ModelName, facts: HostFacts) -> str:
+    """Why a model cannot be served from a store; Ollama itself would list it, and fail when it is asked."""
+    if isinstance(facts.store, StoreError):
+        return facts.store.what
+    if name not in facts.store.manifests:
+        return "there is no manifest"
+    return ", ".join(map(str, facts.store.faults(name)))
 
 
 def wanted_models(ollama: Ollama) -> list[ModelName]:

@@ -15,8 +15,10 @@ SECRET_LINE = re.compile(r"^(\s*-?\s*(?:password|auth|token|identitytoken)\s*:\s
 
 def meaningful(obj: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object without its status and without the bookkeeping of the server."""
-    metadata = {name: value for name, value in obj.get("metadata", {}).items() if name not in SERVER_FIELDS}
-    return {name: value for name, value in {**obj, "metadata": metadata}.items() if name != "status"}
+    kept = {name: value for name, value in obj.items() if name != "status"}
+    if "metadata" in kept:
+        kept["metadata"] = {name: value for name, value in kept["metadata"].items() if name not in SERVER_FIELDS}
+    return kept
 
 
 def of_objects(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Harbor
 from scout_ollama.manifests import MANAGER, KubeObject, ObjectKey, key_of, to_yaml
 from scout_ollama.remote import Reader, Script
-from scout_ollama.store import ModelName
+from scout_ollama.store import ModelName, Store, StoreError
 
 OWNED_KINDS = (
     "daemonsets",
@@ -98,6 +98,7 @@ class HostFacts:
     store_space: Space | None
     images_space: Space | None
     models: Mapping[ModelName, str]
+    store: Store | StoreError
 
     curl: bool
     registry: Section | None
@@ -196,9 +197,6 @@ def _would_be(section: Section) -> tuple[dict[ObjectKey, KubeObject] | None, str
 
 
 def _host_facts(sections: Sections) -> HostFacts:
-    texts = sections["store.texts"].text.splitlines()
-    digests = [line.split(maxsplit=1) for line in sections["store.manifests"].text.splitlines()]
-    models = {ModelName.from_manifest_path(path.removeprefix("./")): digest for digest, path in digests}
     return HostFacts(
         hostname=sections["hostname"].text,
         clock=int(sections["clock"].text or 0),
@@ -216,11 +214,30 @@ def _host_facts(sections: Sections) -> HostFacts:
         store_directories=sections["store.directories"].ok,
         store_space=_space(sections["store.space"]),
         images_space=_space(sections["images.space"]),
-        models=models,
-
+        models=_models(sections["store.manifests"]),
+        store=_store(sections["store.texts"], sections["store.blobs"]),
         curl=sections["curl"].ok,
         registry=sections.get("registry"),
     )
+
+
+def _models(section: Section) -> dict[ModelName, str]:
+    """Return the digest of each manifest file, from the lines of ``sha256sum``."""
+    lines = [line.split(maxsplit=1) for line in section.text.splitlines()] if section.ok else []
+    named = [(ModelName.from_manifest_path(path.removeprefix("./")), digest) for digest, path in lines]
+    return {name: digest for name, digest in named if name}
+
+
+def _store(texts: Section, blobs: Section) -> Store | StoreError:
+    manifests = [line.partition(" ") for line in texts.text.splitlines()] if texts.ok else []
+    sizes = [line.rpartition(" ") for line in blobs.text.splitlines()] if blobs.ok else []
+    try:
+        return Store.from_listing(
+            {path.removeprefix("./"): content for path, _, content in manifests},
+            {file: int(size) for file, _, size in sizes},
+        )
+    except StoreError as error:
+        return error
 
 
 def _matched(pattern: str, section: Section) -> str | None:

@@ -60,7 +60,7 @@ class Job:
         return [name for name, host in self.cluster.hosts.items() if "server" in host.roles]
 
     def through_a_server(self, troubles: Troubles, ask: Callable[[Reader], T]) -> T:
-        """Ask the first server that has no trouble; one that fails to answer is added to ``troubles``, and the next asked.
+        """Ask the first server that has no trouble; one that does not answer is added to ``troubles``.
 
         Raises:
             NoServerLeft: none of them answers.

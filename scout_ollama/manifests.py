@@ -89,7 +89,7 @@ def ollama_objects(site: Site, cluster: OllamaCluster | ScoutCluster, *, with_se
     """Return the objects that run Ollama on one cluster, in the order in which they are applied.
 
     A shared cluster is reached through its ingress; a Scout cluster in ``deploy`` mode only from Open WebUI's
-    namespace. Without ``with_secrets`` the certificate and key files are not read; the word ``(redacted)`` stands in their place.
+    namespace. Without ``with_secrets`` the certificate and key files are not read: ``(redacted)`` stands there.
 
     Raises:
         Trouble: the cluster runs no Ollama, or its GPU hosts differ in their number of GPUs.

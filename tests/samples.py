@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from scout_ollama.facts import HostFacts, Section, Space
-from scout_ollama.store import ModelName
+from scout_ollama.store import MODEL, Layer, Manifest, ModelName, Store
 
 NOW = 1_800_000_000.0
 TINY = ModelName.parse("tiny:latest")
+WEIGHTS = Layer(MODEL, "sha256:" + "1" * 64, 1000)
 
 GOOD_HOST = HostFacts(
     hostname="gpu-1",
@@ -29,6 +30,7 @@ GOOD_HOST = HostFacts(
     store_space=Space(100 * 2**30, 200 * 2**30),
     images_space=Space(100 * 2**30, 200 * 2**30),
     models={TINY: "a" * 64},
+    store=Store({TINY: Manifest(None, (WEIGHTS,))}, {WEIGHTS.digest: WEIGHTS.size}),
     curl=True,
     registry=Section(0, "200"),
 )

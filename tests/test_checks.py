@@ -9,7 +9,8 @@ import pytest
 from scout_ollama import checks
 from scout_ollama.facts import ClusterFacts, Section, Space
 from scout_ollama.inventory import Host, Model, Ollama
-from tests.samples import NOW, host_facts
+from scout_ollama.store import Manifest, Store, StoreError
+from tests.samples import NOW, TINY, WEIGHTS, host_facts
 
 HOST = Host(name="phi-gpu-1", cluster="phi", address="192.0.2.11", roles=frozenset({"server", "gpu"}), gpus=1)
 OLLAMA = Ollama(models=[Model(name="tiny:latest")])
@@ -43,7 +44,7 @@ def test_a_good_host_in_a_good_cluster_has_no_findings() -> None:
         ({"k3s_version": "v1.21.4+k3s1"}, "k3s", "v1.21.4+k3s1 is too old", "v1.29"),
         ({"k3s_active": False}, "k3s", "K3s is not running", "is-active"),
         ({"k3s_writable": False}, "k3s", "cannot be written", "read-only"),
-        ({"images_space": Space(10 * 2**20, 2**30)}, "disk", "10 MiB of 1024 MiB are free", "5 %"),
+        ({"images_space": Space(10 * 2**20, 2**30)}, "disk", "10 of 1024 MiB are free", "5 %"),
         ({"registry": Section(60, "curl: (60) SSL certificate problem")}, "registry", "does not answer", "SSL"),
         ({"registry": Section(0, "503")}, "registry", "does not answer", "HTTP 503"),
         ({"gpus": Section(9, "NVIDIA-SMI has failed")}, "gpu", "do not answer", "NVIDIA-SMI has failed"),
@@ -68,10 +69,22 @@ def test_harbor_asking_for_a_token_is_a_harbor_that_answers() -> None:
 
 
 def test_a_missing_model_is_told_with_the_command_that_brings_it_but_stops_nothing() -> None:
-    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(models={}), now=NOW)
+    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(store=Store({}, {})), now=NOW)
     assert finding.status == "warn"
-    assert "tiny:latest" in finding.what
+    assert finding.what == "its store lacks tiny:latest"
     assert finding.next == "inv pull-models --hosts phi"
+
+
+def test_a_model_whose_weights_are_cut_short_counts_as_missing() -> None:
+    """Ollama lists such a model with its full size, and fails when it is asked."""
+    short = Store({TINY: Manifest(None, (WEIGHTS,))}, {WEIGHTS.digest: 10})
+    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(store=short), now=NOW)
+    assert "10 of 1000 bytes" in finding.why
+
+
+def test_a_store_with_a_broken_manifest_is_told() -> None:
+    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(store=StoreError("manifest of tiny:latest: broken")), now=NOW)
+    assert "broken" in finding.why
 
 
 def test_a_node_of_another_name_is_told_with_the_names_that_are_there() -> None:

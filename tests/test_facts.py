@@ -41,7 +41,10 @@ def test_no_output_of_a_host_makes_the_parser_fail(text: str) -> None:
 
 
 def test_a_command_that_fails_shows_its_errors_and_one_that_succeeds_does_not() -> None:
-    script = Script.load("emit").text + "emit bad sh -c 'echo why >&2; exit 3'\nemit good sh -c 'echo warning >&2; echo fine'\n"
+    script = (
+        Script.load("emit").text
+        + "emit bad sh -c 'echo why >&2; exit 3'\nemit good sh -c 'echo warning >&2; echo fine'\n"
+    )
     printed = subprocess.run(["sh", "-c", script], capture_output=True, check=True, text=True).stdout
     sections = parse_sections(printed)
     assert sections["bad"] == Section(3, "why")

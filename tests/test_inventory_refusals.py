@@ -52,19 +52,20 @@ PHI = {
     ),
     "a colon in a value": (
         ("  version: 0.24.0", "  version: 0.24.0: final"),
-        "is not valid YAML: line 17, column 18: mapping values are not allowed here; check the indentation, and quote a "
+        "is not valid YAML: line 17, column 18: mapping values are not allowed here; check the indentation, and "
+        "quote a "
         "value that contains ': '",
     ),
     "an alias": (
         (FIRST_MODEL, "- *embedding"),
-        "is not valid YAML: line 23, column 17: an alias (*name), which is not read here; write the value out",
+        "is not valid YAML: line 23, column 7: an alias (*name), which is not read here; write the value out",
     ),
     "a key given twice": (
         ("  models:", "  version: 0.30.0\n  models:"),
         "ollama.version: is given twice; first on line 17; keep one (line 22)",
     ),
     "a tag": (
-        ("phi.example.edu", "!!binary aGk="),
+        ("ollama.phi.example.edu", "!!binary aGk="),
         "ollama.hostname: has the tag binary; write the value without a tag (line 18)",
     ),
     # kinds and keys
@@ -82,7 +83,8 @@ PHI = {
     ),
     "a key like no other": (
         ("gpu_memory_gib: 80}", "gpu_memory_gib: 80, ssh: {zzz: 1}}"),
-        "hosts.phi-gpu-1.ssh.zzz: is not a known key; known keys: user, port, jump, key_file, connect_timeout (line 10)",
+        "hosts.phi-gpu-1.ssh.zzz: is not a known key; known keys: user, port, jump, key_file, connect_timeout "
+        "(line 10)",
     ),
     "the name of a host as a value": (
         (GPU_1, "[server, gpu], gpus: 1, name: phi-gpu-1"),
@@ -94,7 +96,7 @@ PHI = {
     ),
     "a key that is missing": (
         ("  hostname: ollama.phi.example.edu", ""),
-        "ollama.hostname: is missing; DNS name of the HTTPS endpoint, without scheme (line 17)",
+        "ollama.hostname: is missing; DNS name of the HTTPS endpoint, without scheme (line 16)",
     ),
     # types
     "text for a number": (
@@ -107,20 +109,24 @@ PHI = {
     ),
     "a number for a version": (
         ("version: 0.24.0", "version: 0.24"),
-        "ollama.version: is the number 0.24, not text: put it in quotes; Version of Ollama: the tag of its image (line 17)",
+        "ollama.version: is the number 0.24, not text: put it in quotes; Version of Ollama: the tag of its "
+        "image (line 17)",
     ),
     "yes for true": (
         ("air_gapped: true", "air_gapped: yes"),
-        "air_gapped: is 'yes', not true or false; No way out: images and models come through the staging cluster (line 5)",
+        "air_gapped: is 'yes', not true or false; No way out: images and models come through the staging "
+        "cluster (line 5)",
     ),
     "text for a list": (
         ("roles: [server, gpu]", "roles: server"),
-        "hosts.phi-gpu-1.roles: is 'server', not a list; server or agent, as K3s runs there, and gpu where Ollama shall run "
+        "hosts.phi-gpu-1.roles: is 'server', not a list; server or agent, as K3s runs there, and gpu where "
+        "Ollama shall run "
         "(line 10)",
     ),
     "a value that is not one of the choices": (
         ("environment: phi", "environment: PHI"),
-        "environment: is 'PHI', not 'phi' or 'non-phi'; phi where patient data is processed, otherwise non-phi (line 4)",
+        "environment: is 'PHI', not 'phi' or 'non-phi'; phi where patient data is processed, otherwise non-phi "
+        "(line 4)",
     ),
     "a number out of its range": (
         ("ssh: {user", "ssh: {port: 70000, user"),
@@ -160,11 +166,13 @@ PHI = {
     ),
     "an image without its registry": (
         ("  hostname", "  image: ollama/ollama\n  hostname"),
-        f"ollama.image: 'ollama/ollama' is not a repository with its registry and without a tag, such as {EMBED} (line 18)",
+        f"ollama.image: 'ollama/ollama' is not a repository with its registry and without a tag, such as "
+        f"{EMBED} (line 18)",
     ),
     "a model name that is a URL": (
         (FIRST_MODEL, "- https://ollama.com/library/qwen3"),
-        "ollama.models[0]: 'https://ollama.com/library/qwen3' is not a model name: [[host/]namespace/]model[:tag], such as "
+        "ollama.models[0]: 'https://ollama.com/library/qwen3' is not a model name: "
+        "[[host/]namespace/]model[:tag], such as "
         "gpt-oss:120b (line 23)",
     ),
     "a base that is no model name": (
@@ -186,17 +194,27 @@ PHI = {
     ),
     "a store that climbs": (
         ("  models:", "  store: /var/lib/../../etc\n  models:"),
-        "ollama.store: '/var/lib/../../etc' is not an absolute path on the host, without '..' and trailing slash (line 22)",
+        "ollama.store: '/var/lib/../../etc' is not an absolute path on the host, without '..' and trailing "
+        "slash (line 22)",
     ),
     "a jump host with an option of ssh": (
-        ("jump.example.edu", "-oProxyCommand=x"),
-        "ssh.jump: '-oProxyCommand=x' is not [user@]host[:port] (line 8)",
+        ("jump.example.edu", "-oProxyCommand"),
+        "ssh.jump: '-oProxyCommand' is not [user@]host[:port] (line 8)",
     ),
     # what does not fit together
     "two hosts with one address": (
         ("192.0.2.13", "192.0.2.12"),
-        "hosts.phi-gpu-3.address: is 192.0.2.12 port 22, which is phi-gpu-2 of phi; each host has an address and port of its "
+        "hosts.phi-gpu-3.address: is 192.0.2.12 port 22, which is phi-gpu-2 of phi; each host has an address "
+        "and port of its "
         "own (line 12)",
+    ),
+    "two hosts that are one node": (
+        ("address: 192.0.2.13", "node_name: phi-gpu-1, address: 192.0.2.13"),
+        "hosts.phi-gpu-3.node_name: is that of phi-gpu-1 too; each host is a node of its own (line 12)",
+    ),
+    "everybody as an allowed client": (
+        ("allowed_clients: [", "allowed_clients: [0.0.0.0/0, "),
+        "ollama.allowed_clients[0]: 0.0.0.0/0 admits everybody; name the networks of the Scouts (line 20)",
     ),
     "GPUs without the role": (
         (GPU_1, "[server], gpus: 1"),
@@ -230,11 +248,13 @@ PHI = {
     ),
     "a variant under the name of a model": (
         (FIRST_MODEL, "- gemma4-31b-long"),
-        "ollama.scout_models[0]: declares gemma4-31b-long:latest again; keep one; the first is ollama.models[0] (line 25)",
+        "ollama.scout_models[0]: declares gemma4-31b-long:latest again; keep one; the first is ollama.models[0] "
+        "(line 25)",
     ),
     "a base preloaded beside its variant": (
         (FIRST_MODEL, "- {name: 'gemma4:31b', preload: true}"),
-        "ollama.scout_models[0].preload: preloads gemma4-31b-long:latest beside gemma4:31b, which has the same weights; "
+        "ollama.scout_models[0].preload: preloads gemma4-31b-long:latest beside gemma4:31b, which has the same "
+        "weights; "
         "preload one of them: to load one unloads the other (line 25)",
     ),
     "two variants of one base preloaded": (
@@ -308,7 +328,8 @@ SCOUT = {
     ),
     "a URL that disagrees with the cluster": (
         "ollama_cluster: phi\nollama_url: https://ollama.nonphi.example.edu",
-        "ollama_url: is https://ollama.nonphi.example.edu; phi is https://ollama.phi.example.edu; leave ollama_url out, it "
+        "ollama_url: is https://ollama.nonphi.example.edu; phi is https://ollama.phi.example.edu; leave "
+        "ollama_url out, it "
         "follows from ollama_cluster (line 12)",
     ),
 }
@@ -328,8 +349,23 @@ def test_deploy_needs_an_ollama_section(refusal: Refusal) -> None:
 def test_deploy_needs_a_host_with_a_gpu_or_cpu_only_and_in_an_air_gap_staging(refusal: Refusal) -> None:
     assert refusal("scout-prod.yaml", ("external", "deploy"), ("ollama_cluster: phi", "ollama: {}")) == [
         "hosts/scout-prod.yaml: air_gapped: is true without a staging cluster; add staging: NAME (line 5)",
-        "hosts/scout-prod.yaml: hosts: has no host with role gpu; Ollama runs on the hosts with that role, with cpu_only "
+        "hosts/scout-prod.yaml: hosts: has no host with role gpu; Ollama runs on the hosts with that role, with "
+        "cpu_only "
         "too (line 7)",
+    ]
+
+
+def test_a_user_name_without_its_password(refusal: Refusal) -> None:
+    assert refusal("staging.yaml", ("  ca:", "  username: robot\n  ca:")) == [
+        "hosts/staging.yaml: harbor: has one of username and password_file; give both, or neither for anonymous pulls "
+        "(line 11)"
+    ]
+
+
+def test_a_cluster_has_hosts(refusal: Refusal) -> None:
+    line = "  staging-1: {address: 203.0.113.11, roles: [server]}"
+    assert refusal("staging.yaml", ("hosts:", "hosts: {}"), (line, "")) == [
+        "hosts/staging.yaml: hosts: is empty; Host name: the host. One server at least (line 6)"
     ]
 
 
@@ -357,20 +393,36 @@ def test_and_other_data_does_not_come_in(refusal: Refusal) -> None:
 
 def test_a_scout_whose_requests_would_be_refused(refusal: Refusal) -> None:
     assert refusal("scout-prod.yaml", ("192.0.2.33", "192.0.2.50")) == [
-        "hosts/scout-prod.yaml: hosts.scout-prod-1.address: 192.0.2.50 is in none of phi's allowed_clients: it would be "
+        "hosts/scout-prod.yaml: hosts.scout-prod-1.address: 192.0.2.50 is in none of phi's allowed_clients: it "
+        "would be "
         "refused; add it to ollama.allowed_clients of hosts/phi.yaml (line 8)"
     ]
 
 
+@pytest.mark.parametrize("address", ["scout-prod-1.example.edu", "127.0.0.1"])
+def test_an_address_that_does_not_tell_where_requests_come_from_is_let_pass(tmp_path: Path, address: str) -> None:
+    shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)
+    text = (SHIPPED / "scout-prod.yaml").read_text()
+    (tmp_path / "scout-prod.yaml").write_text(text.replace("192.0.2.33", address))
+    assert load_site(tmp_path).clusters["scout-prod"].hosts["scout-prod-1"].address == address
+
+
 def test_an_address_that_another_cluster_has(refusal: Refusal) -> None:
     assert refusal("staging.yaml", ("203.0.113.11", "192.0.2.11")) == [
-        "hosts/staging.yaml: hosts.staging-1.address: is 192.0.2.11 port 22, which is phi-gpu-1 of phi; each host has an "
+        "hosts/staging.yaml: hosts.staging-1.address: is 192.0.2.11 port 22, which is phi-gpu-1 of phi; each "
+        "host has an "
         "address and port of its own (line 7)"
     ]
 
 
 def test_two_spellings_of_one_address_are_the_same(refusal: Refusal) -> None:
     assert len(refusal("phi.yaml", ("192.0.2.11", "2001:db8::1"), ("192.0.2.12", '"2001:0DB8:0:0::1"'))) == 1
+
+
+def test_an_endpoint_that_another_cluster_has(refusal: Refusal) -> None:
+    assert refusal("phi.yaml", ("ollama.phi.example.edu", "ollama.nonphi.example.edu")) == [
+        "hosts/phi.yaml: ollama.hostname: is also that of nonphi; give each cluster a name of its own (line 18)"
+    ]
 
 
 def test_a_host_name_that_another_cluster_has(refusal: Refusal) -> None:
@@ -437,7 +489,8 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(refusal: Refusa
     assert problems == [
         "hosts/staging.yaml: harbor.url: holds a user name or password; a URL here is https://host[:port] (line 12)",
         "hosts/staging.yaml: harbor.password: is not a known key; did you mean password_file? (line 13)",
-        "hosts/staging.yaml: harbor.ca: is not one line of printable text; no value of an inventory is longer than a line "
+        "hosts/staging.yaml: harbor.ca: is not one line of printable text; no value of an inventory is longer "
+        "than a line "
         "(line 14)",
     ]
 
@@ -447,7 +500,9 @@ def test_a_directory_without_clusters_says_where_to_begin(tmp_path: Path, monkey
     with pytest.raises(InventoryError, match=r"site: is not a directory; name one with --site DIR or SCOUT_SITE"):
         load_site(Path("site"))
     Path("site").mkdir()
-    with pytest.raises(InventoryError, match=r"site: has no cluster; write one file per cluster; example\.yaml is the manual"):
+    with pytest.raises(
+        InventoryError, match=r"site: has no cluster; write one file per cluster; example\.yaml is the manual"
+    ):
         load_site(Path("site"))
 
 

@@ -24,7 +24,7 @@ def revision(number: int, hash_: str) -> KubeObject:
     }
 
 
-def pod(node: str, hash_: str = "new", *, created: str = "2026-01-02T00:00:00Z", **status: Any) -> KubeObject:
+def pod(node: str, hash_: str = "new", created: str = "2026-01-02T00:00:00Z", **status: Any) -> KubeObject:
     return {
         "kind": "Pod",
         "metadata": {
@@ -38,7 +38,7 @@ def pod(node: str, hash_: str = "new", *, created: str = "2026-01-02T00:00:00Z",
     }
 
 
-READY = {"conditions": [{"type": "Ready", "status": "True"}]}
+READY: dict[str, Any] = {"conditions": [{"type": "Ready", "status": "True"}]}
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:

@@ -123,6 +123,11 @@ def derive(root: Path, name: str, base: str, parameters: dict[str, Any]) -> Seed
     return SeededModel(store, parsed)
 
 
+def find(root: Path, name: str) -> SeededModel:
+    """A model that is in the store already."""
+    return SeededModel(Store(root), _parse(name))
+
+
 @cache
 def weights(seed: str = DEFAULT_NAME) -> bytes:
     """A GGUF file whose numbers follow from `seed`."""

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from .fields import shown
 from .models import Cluster, Host, Model, Ollama, OllamaCluster, ScoutCluster, ScoutModel, StagingCluster
@@ -33,17 +32,19 @@ class Consistency:
         yield from self._unique(cluster)
         yield from self._reference(cluster.staging, "staging", StagingCluster)
         if cluster.air_gapped and cluster.runs_ollama and cluster.staging is None:
-            yield (
-                ("air_gapped",),
-                "is true without a staging cluster",
-                "add staging: NAME; images and models come from it",
-            )
+            yield ("air_gapped",), "is true without a staging cluster", "add staging: NAME"
         if cluster.runs_ollama:
             yield from _models(cluster.runs_ollama)
+        if isinstance(cluster, OllamaCluster):
+            yield from self._endpoint(cluster)
         if isinstance(cluster, ScoutCluster):
             yield from self._reference(cluster.ollama_cluster, "ollama_cluster", OllamaCluster)
             yield from _mode(cluster)
             yield from self._attached(cluster)
+        if isinstance(cluster, StagingCluster) and (cluster.harbor.username is None) != (
+            cluster.harbor.password_file is None
+        ):
+            yield ("harbor",), "has one of username and password_file", "give both, or neither for anonymous pulls"
 
     def _unique(self, cluster: Cluster) -> Iterator[Finding]:
         """Hosts of this cluster whose name or address an earlier host has; every clash is told once."""
@@ -59,6 +60,16 @@ class Consistency:
                 yield ("hosts", host.name, "address"), wrong, "each host has an address and port of its own"
             names.setdefault(host.name, host)
             addresses.setdefault(address, host)
+
+    def _endpoint(self, cluster: OllamaCluster) -> Iterator[Finding]:
+        shared = [other for other in self.site.clusters.values() if isinstance(other, OllamaCluster)]
+        first = next(other for other in shared if other.ollama.hostname == cluster.ollama.hostname)
+        if first is not cluster:
+            yield ("ollama", "hostname"), f"is also that of {first.name}", "give each cluster a name of its own"
+        for index, network in enumerate(cluster.ollama.allowed_clients):
+            if network.prefixlen == 0:
+                wrong = f"{network} admits everybody"
+                yield ("ollama", "allowed_clients", index), wrong, "name the networks of the Scouts"
 
     def _reference(self, name: str | None, field: str, kind: type[Cluster]) -> Iterator[Finding]:
         clusters = self.site.clusters
@@ -76,7 +87,7 @@ class Consistency:
         if shared is None:
             return
         field = "ollama_cluster" if scout.ollama_cluster else "ollama_url"
-        if urlsplit(scout.ollama_url or "").hostname != shared.ollama.hostname:
+        if scout.ollama_cluster and scout.ollama_url != shared.url:
             right = f"{shared.name} is {shared.url}; leave ollama_url out, it follows from ollama_cluster"
             yield ("ollama_url",), f"is {scout.ollama_url}", right
         if scout.environment != shared.environment:
@@ -92,9 +103,13 @@ class Consistency:
 def _hosts(cluster: Cluster) -> Iterator[Finding]:
     hosts, ollama = cluster.hosts.values(), cluster.runs_ollama
     cpu_only = ollama is not None and ollama.cpu_only
+    nodes: dict[str, Host] = {}
     for host in hosts:
         for field, wrong, right in _roles(host, cpu_only):
             yield ("hosts", host.name, field), wrong, right
+        other = nodes.setdefault(host.node_name or host.name, host)
+        if other is not host:
+            yield ("hosts", host.name, "node_name"), f"is that of {other.name} too", "each host is a node of its own"
     if not any("server" in host.roles for host in hosts):
         yield ("hosts",), "has no host with role server", "a K3s cluster has at least one"
     if ollama and not any("gpu" in host.roles for host in hosts):
@@ -153,9 +168,12 @@ def _weights(tag: str, bases: Mapping[str, str]) -> str:
 
 
 def _admitted(host: Host, ollama: Ollama) -> bool:
-    """Whether the endpoint's allow-list has the host. A DNS name is not looked up: loading touches no network."""
+    """Whether the endpoint's allow-list has the host, as far as its address tells.
+
+    A DNS name is not looked up, since loading touches no network; a loopback address is that of a forwarded port.
+    """
     try:
         address = ip_address(host.address)
     except ValueError:
         return True
-    return any(address in network for network in ollama.allowed_clients)
+    return address.is_loopback or any(address in network for network in ollama.allowed_clients)

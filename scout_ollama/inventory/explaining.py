@@ -52,6 +52,8 @@ def _wrong(error: ErrorDetails) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "missing":
         return "is missing"
+    if kind == "too_short":
+        return "is empty"
     if kind == "literal_error":
         return f"is {_found(value)}, not {context['expected']}"
     if kind in _EXPECTED:

@@ -70,7 +70,9 @@ class Shape:
 DnsLabel = Annotated[str, Shape(_LABEL, "a DNS label: lowercase letters, digits and '-', at most 63")]
 DnsName = Annotated[str, Shape(_DNS_NAME, "a DNS name: lowercase labels joined by '.', such as ollama.example.edu")]
 UserName = Annotated[str, Shape(_USER, "a user name")]
-JumpHost = Annotated[str, Shape(rf"({_USER}@)?([-A-Za-z0-9.]+|\[[0-9A-Fa-f:.]+\])(:\d{{1,5}})?", "[user@]host[:port]")]
+JumpHost = Annotated[
+    str, Shape(rf"({_USER}@)?([A-Za-z0-9][-A-Za-z0-9.]*|\[[0-9A-Fa-f:.]+\])(:\d{{1,5}})?", "[user@]host[:port]")
+]
 ModelName = Annotated[str, Shape(_MODEL, "a model name: [[host/]namespace/]model[:tag], such as gpt-oss:120b")]
 Version = Annotated[str, Shape(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", "a version such as 0.24.0, without a leading v")]
 ChartVersion = Annotated[str, Shape(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", "a release such as v25.10.1, with its v")]

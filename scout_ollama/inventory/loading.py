@@ -28,7 +28,7 @@ def load_site(root: Path) -> Site:
     """
     if not root.is_dir():
         refuse(root, [Problem(root, (), "is not a directory", "name one with --site DIR or SCOUT_SITE")])
-    files = [file for file in sorted(root.glob("*.yaml")) if file.name != MANUAL]
+    files = [file for file in sorted(root.glob("[!.]*.yaml")) if file.name != MANUAL]
     problems = [
         Problem(file, (), "would not be read: its name ends in .yml", f"name it {file.stem}.yaml")
         for file in sorted(root.glob("*.yml"))
@@ -73,7 +73,8 @@ def _load(file: Path) -> tuple[list[Problem], Document, Cluster | None]:
     if document.data is None:
         return problems, document, None
     cluster, invalid = validate(file, document)
-    return problems + invalid, document, cluster
+    told = {problem.where for problem in problems}
+    return problems + [problem for problem in invalid if problem.where not in told], document, cluster
 
 
 def validate(file: Path, document: Document) -> tuple[Cluster | None, list[Problem]]:

@@ -197,10 +197,10 @@ class ClusterBase(Wanted):
     @classmethod
     def _placed(cls, hosts: dict[str, Host], info: ValidationInfo) -> dict[str, Host]:
         """Each host with its name, its cluster's name, and its ssh merged over the cluster's."""
-        ssh: Ssh = info.data.get("ssh", Ssh())
-        place = {"cluster": info.data.get("name", "")}
+        # A field that is itself invalid is not in info.data; the cluster is refused then anyway.
+        ssh, cluster = info.data.get("ssh", Ssh()), info.data.get("name", "")
         return {
-            name: host.model_copy(update={**place, "name": name, "ssh": _merged(ssh, host.ssh)})
+            name: host.model_copy(update={"name": name, "cluster": cluster, "ssh": _merged(ssh, host.ssh)})
             for name, host in hosts.items()
         }
 

@@ -30,7 +30,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem=_ALIAS, problem_mark=self.get_mark())
+            raise yaml.MarkedYAMLError(problem=_ALIAS, problem_mark=self.current_event.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -97,6 +97,7 @@ def _plain(node: yaml.Node, where: Where, lines: dict[Where, int], problems: lis
                 problem((*where, key), "is given twice", f"first on line {lines[*where, key]}; keep one", key_node)
             else:
                 data[key] = _plain(value_node, (*where, key), lines, problems, file)
+                lines[*where, key] = key_node.start_mark.line + 1
         return data
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*where, index), lines, problems, file) for index, item in enumerate(node.value)]

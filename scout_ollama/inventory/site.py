@@ -65,9 +65,11 @@ class Site:
         """The shared cluster of this site that ``scout`` uses, by its name or by its URL; None if it uses none."""
         if scout.ollama_mode != "external":
             return None
+        shared = [cluster for cluster in self.clusters.values() if isinstance(cluster, OllamaCluster)]
+        if scout.ollama_cluster:
+            return next((cluster for cluster in shared if cluster.name == scout.ollama_cluster), None)
         hostname = urlsplit(scout.ollama_url or "").hostname
-        shared = (cluster for cluster in self.clusters.values() if isinstance(cluster, OllamaCluster))
-        return next((c for c in shared if c.name == scout.ollama_cluster or c.ollama.hostname == hostname), None)
+        return next((cluster for cluster in shared if cluster.ollama.hostname == hostname), None)
 
     def scouts_of(self, cluster: OllamaCluster) -> list[ScoutCluster]:
         """The Scouts that use this shared cluster."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
@@ -9,11 +10,11 @@ from typing import Self
 
 from scout_ollama.inventory import Host
 from scout_ollama.remote import failures
+from scout_ollama.remote.output import Output, TooMuchOutput
 from scout_ollama.remote.protocol import CommandFailed, Result
-from scout_ollama.remote.script import Script
+from scout_ollama.remote.script import Script, local_deadline
 
-_TIMED_OUT = 124  # what timeout(1) makes of a command it ended, and 137 when it had to kill it
-_KILLED = 137
+_TIMED_OUT = (124, 137)  # how timeout(1) ends when it ended its command, and when it had to kill it
 
 _PUT = "put"
 _ASK_SUDO = Script(
@@ -26,6 +27,10 @@ _ASK_SUDO = Script(
 )
 
 
+class Disconnected(Exception):
+    """The connection broke; the message says how that showed."""
+
+
 class ScriptRemote(ABC):
     """A host on which scripts are run one way, by ``_execute``."""
 
@@ -34,10 +39,12 @@ class ScriptRemote(ABC):
         self._sudo: bool | None = None  # whether commands for root need sudo; None until the host was asked
 
     @abstractmethod
-    def _execute(
-        self, script: Script, argv: list[str], payload: bytes, timeout: float, on_line: Callable[[str], None] | None
-    ) -> Result:
-        """Run ``argv`` with ``payload`` on standard input. Raises RemoteError unless it ends by itself in time."""
+    def _execute(self, argv: list[str], payload: bytes, output: Output, deadline: float) -> int:
+        """Run ``argv`` with ``payload`` on standard input; return its status, negative if a signal ended it.
+
+        Raises TimeoutError at the deadline (on the monotonic clock), TooMuchOutput as ``output`` does, Disconnected
+        when the host is lost meanwhile and RemoteError when it was not even reached.
+        """
 
     @abstractmethod
     def close(self) -> None:
@@ -96,9 +103,23 @@ class ScriptRemote(ABC):
     ) -> Result:
         length, payload = script.payload(stdin)
         argv = script.argv(length, args, sudo=sudo and self._needs_sudo(), timeout=timeout)
-        result = self._execute(script, argv, payload, timeout, on_line)
-        if result.status in (_TIMED_OUT, _KILLED) and result.seconds >= timeout:
+        output = Output(on_line)
+        began = time.monotonic()
+        try:
+            status = self._execute(argv, payload, output, began + local_deadline(timeout))
+        except TooMuchOutput:
+            raise failures.too_much_output(self.host, script) from None
+        except TimeoutError:
+            raise failures.did_not_end(self.host, script, timeout) from None
+        except Disconnected as error:
+            raise failures.connection_lost(self.host, script, str(error), timeout) from error
+        result = Result(self.host.name, status, *output.end(), time.monotonic() - began)
+        if result.seconds >= timeout and (status < 0 or status in _TIMED_OUT):
             raise failures.took_too_long(self.host, script, timeout, result)
+        if status < 0:
+            raise failures.killed(self.host, script)
+        if not output.started:
+            raise failures.not_started(self.host, script, result)
         if check and result.status:
             raise CommandFailed(script.name, result)
         return result

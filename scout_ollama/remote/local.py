@@ -11,11 +11,8 @@ import time
 from collections.abc import Callable
 from typing import IO
 
-from scout_ollama.remote import failures
 from scout_ollama.remote.base import ScriptRemote
-from scout_ollama.remote.output import Output, TooMuchOutput
-from scout_ollama.remote.protocol import Result
-from scout_ollama.remote.script import Script, local_deadline
+from scout_ollama.remote.output import Output
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -26,37 +23,22 @@ class LocalRemote(ScriptRemote):
     def close(self) -> None:
         """Nothing to close."""
 
-    def _execute(
-        self, script: Script, argv: list[str], payload: bytes, timeout: float, on_line: Callable[[str], None] | None
-    ) -> Result:
-        output = Output(on_line)
-        began = time.monotonic()
+    def _execute(self, argv: list[str], payload: bytes, output: Output, deadline: float) -> int:
         pipe = subprocess.PIPE
         with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as process:
             try:
-                _collect(process, payload, output, began + local_deadline(timeout))
-            except TooMuchOutput:
-                _end(process)
-                raise failures.too_much_output(self.host, script) from None
-            except (TimeoutError, subprocess.TimeoutExpired):
-                _end(process)
-                raise failures.did_not_end(self.host, script, timeout) from None
+                _collect(process, payload, output, deadline)
             except BaseException:
-                _end(process)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGTERM)
                 raise
-        if process.returncode < 0:
-            raise failures.killed(self.host, script)
-        stdout, stderr = output.end()
-        result = Result(self.host.name, process.returncode, stdout, stderr, time.monotonic() - began)
-        if not output.started:
-            raise failures.not_started(self.host, script, result)
-        return result
+        return process.returncode
 
 
 def _collect(process: subprocess.Popen[bytes], payload: bytes, output: Output, deadline: float) -> None:
     """Serve all three streams at once, so that none can block another, until the process has ended.
 
-    Raises TimeoutError or subprocess.TimeoutExpired at the deadline (on the monotonic clock), and TooMuchOutput.
+    Raises TimeoutError at the deadline (on the monotonic clock), and TooMuchOutput.
     """
     assert process.stdin
     assert process.stdout
@@ -76,7 +58,10 @@ def _collect(process: subprocess.Popen[bytes], payload: bytes, output: Output, d
                     selector.unregister(key.fileobj)
                     if key.fileobj is process.stdin:
                         process.stdin.close()
-    process.wait(max(0, deadline - time.monotonic()))
+    try:
+        process.wait(max(0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
 
 
 def _writer(stream: IO[bytes], payload: bytes) -> Callable[[], bool]:
@@ -103,8 +88,3 @@ def _reader(stream: IO[bytes], take: Callable[[bytes], None]) -> Callable[[], bo
         return not data
 
     return read
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGTERM)

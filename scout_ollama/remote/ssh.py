@@ -7,16 +7,13 @@ import select
 import shlex
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from scout_ollama.known_hosts import KnownHosts
 from scout_ollama.inventory import Host, Site
+from scout_ollama.known_hosts import KnownHosts
 from scout_ollama.remote import failures
-from scout_ollama.remote.base import ScriptRemote
-from scout_ollama.remote.output import Output, TooMuchOutput
-from scout_ollama.remote.protocol import Result
-from scout_ollama.remote.script import Script, local_deadline
+from scout_ollama.remote.base import Disconnected, ScriptRemote
+from scout_ollama.remote.output import Output
 
 if TYPE_CHECKING:
     import fabric
@@ -64,36 +61,23 @@ class SshRemote(ScriptRemote):
                 raise failures.disconnected(self.host)
             return self._connection
 
-    def _execute(
-        self, script: Script, argv: list[str], payload: bytes, timeout: float, on_line: Callable[[str], None] | None
-    ) -> Result:
+    def _execute(self, argv: list[str], payload: bytes, output: Output, deadline: float) -> int:
+        transport = self._open().transport
         import paramiko
 
-        transport = self._open().transport
-        output = Output(on_line)
-        began = time.monotonic()
         try:
             channel = transport.open_session()
             try:
                 channel.exec_command(shlex.join(argv))
                 threading.Thread(target=_feed, args=(channel, payload), daemon=True).start()
-                status = _collect(channel, output, began + local_deadline(timeout))
+                return _collect(channel, output, deadline)
             finally:
                 channel.close()
-        except TooMuchOutput:
-            raise failures.too_much_output(self.host, script) from None
         except TimeoutError:
-            raise failures.did_not_end(self.host, script, timeout) from None
+            raise
         except (paramiko.SSHException, EOFError, OSError) as error:
             transport.close()
-            raise failures.connection_lost(self.host, script, str(error) or "the host hung up", timeout) from error
-        if status < 0:
-            raise failures.killed(self.host, script)
-        stdout, stderr = output.end()
-        result = Result(self.host.name, status, stdout, stderr, time.monotonic() - began)
-        if not output.started:
-            raise failures.not_started(self.host, script, result)
-        return result
+            raise Disconnected(str(error) or "the host hung up") from error
 
 
 def _feed(channel: paramiko.Channel, payload: bytes) -> None:

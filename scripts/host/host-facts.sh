@@ -37,10 +37,12 @@ store_directories() { [ -d "$store/manifests" ] && [ -d "$store/blobs" ]; }
 manifest_digests() {
     cd "$store/manifests" && find . -mindepth 4 -maxdepth 4 -type f -exec sha256sum {} +
 }
+# A manifest is one line of JSON, or is made one: its path, then its text.
 manifest_texts() {
-    cd "$store/manifests" && find . -mindepth 4 -maxdepth 4 -type f -exec sh -c 'for f; do tr -d "\n" <"$f" && echo; done' sh {} +
+    cd "$store/manifests" && find . -mindepth 4 -maxdepth 4 -type f |
+        while IFS= read -r path; do printf '%s %s\n' "$path" "$(tr -d '\n' <"$path")"; done
 }
-blob_sizes() { cd "$store/blobs" && find . -maxdepth 1 -type f -name 'sha256-*' -printf '%s %f\n'; }
+blob_sizes() { cd "$store/blobs" && find . -maxdepth 1 -type f -name 'sha256-*' -printf '%f %s\n'; }
 registry_status() {
     if [ -n "$authority" ]; then
         printf '%s\n' "$authority" | curl --cacert /dev/stdin "$@"

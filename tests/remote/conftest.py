@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scout_ollama.known_hosts import KnownHosts
 from scout_ollama.inventory import Host
+from scout_ollama.known_hosts import KnownHosts
 from scout_ollama.remote import SshRemote
 from tests.remote.sshd import Sshd, keygen
 
@@ -69,7 +69,7 @@ def connect(known_hosts: Path) -> Iterator[Callable[[Host], SshRemote]]:
 
 
 @pytest.fixture
-def remote(shared_sshd: Sshd, known_hosts: Path, connect: Callable[[Host], SshRemote]) -> SshRemote:
+def ssh(shared_sshd: Sshd, known_hosts: Path, connect: Callable[[Host], SshRemote]) -> SshRemote:
     """A remote for the shared sshd, whose key is known."""
     shared_sshd.trusted_in(known_hosts)
     return connect(shared_sshd.host())

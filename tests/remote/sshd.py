@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import os
 import shlex
@@ -13,8 +14,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from scout_ollama.known_hosts import HostKey, add, name_of
 from scout_ollama.inventory import Host, Ssh
+from scout_ollama.known_hosts import HostKey, add, name_of
 
 ADDRESS = "127.0.0.1"
 START_SECONDS = 10.0
@@ -69,16 +70,23 @@ class Sshd:
         """Its name in known_hosts."""
         return name_of(ADDRESS, self.port)
 
-    def host(self, name: str = "gpu-1", *, jump: Sshd | None = None, **ssh: object) -> Host:
-        """The inventory's entry for this sshd."""
-        values = {
-            "user": self.user,
-            "port": self.port,
-            "key_file": self.user_key,
-            "jump": f"{jump.user}@{ADDRESS}:{jump.port}" if jump else None,
-            **ssh,
-        }
-        return Host.model_construct(name=name, address=ADDRESS, roles=frozenset(), ssh=Ssh.model_construct(**values))
+    def host(
+        self,
+        name: str = "gpu-1",
+        *,
+        jump: Sshd | None = None,
+        key_file: Path | None = None,
+        connect_timeout: float = 10,
+    ) -> Host:
+        """The inventory's entry for this sshd, behind ``jump`` if that is given."""
+        ssh = Ssh(
+            user=self.user,
+            port=self.port,
+            key_file=key_file or self.user_key,
+            jump=f"{jump.user}@{ADDRESS}:{jump.port}" if jump else None,
+            connect_timeout=connect_timeout,
+        )
+        return Host(name=name, cluster="test", address=ADDRESS, roles=frozenset({"server"}), ssh=ssh)
 
     def trusted_in(self, known_hosts: Path) -> None:
         """Add the host key to a known_hosts file."""
@@ -132,6 +140,19 @@ class Sshd:
             return False
 
 
+def with_user(name: str, home: Path, *, shell: str = "/bin/sh", sudoers: str = "") -> dict[str, str]:
+    """Files for Sshd's ``etc`` that add a user, and what sudo allows; the home directory is made for that user."""
+    number = 4711
+    home.mkdir()
+    os.chown(home, number, number)
+    return {
+        "passwd": Path("/etc/passwd").read_text() + f"{name}:x:{number}:{number}::{home}:{shell}\n",
+        "shadow": Path("/etc/shadow").read_text() + f"{name}:*:20000:0:99999:7:::\n",
+        "group": Path("/etc/group").read_text() + f"{name}:x:{number}:\n",
+        "sudoers": f"root ALL=(ALL) ALL\n{sudoers}\n",
+    }
+
+
 def keygen(path: Path, kind: str = "ed25519", passphrase: str = "") -> None:
     """Make a key pair at ``path`` and ``path.pub``."""
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", path.name, "-f", path], check=True)
@@ -139,8 +160,6 @@ def keygen(path: Path, kind: str = "ed25519", passphrase: str = "") -> None:
 
 def public_key(path: Path) -> HostKey:
     """The public half of a key pair made by keygen."""
-    import base64
-
     kind, blob, *_ = Path(f"{path}.pub").read_text().split()
     return HostKey(kind, base64.b64decode(blob))
 

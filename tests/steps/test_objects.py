@@ -19,7 +19,9 @@ def obj(kind: str, name: str = "ollama", *, namespace: str = "ollama", **spec: A
     return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
-def facts(live: list[KubeObject], would_be: list[KubeObject] | None, owned: list[KubeObject] | None = None, refusal: str = "") -> ClusterFacts:
+def facts(
+    live: list[KubeObject], would_be: list[KubeObject] | None, owned: list[KubeObject] | None = None, refusal: str = ""
+) -> ClusterFacts:
     return ClusterFacts(
         nodes=(),
         live={key_of(o): o for o in live},

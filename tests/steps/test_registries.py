@@ -76,7 +76,10 @@ def test_files_written_by_a_run_that_was_interrupted_are_still_read(harbor: Harb
 
 
 def test_what_others_declared_is_kept(harbor: Harbor) -> None:
-    there = {"mirrors": {"quay.io": {"endpoint": ["https://other.example.edu"]}}, "configs": {"other": {"tls": {}}}}
+    there: dict[str, Any] = {
+        "mirrors": {"quay.io": {"endpoint": ["https://other.example.edu"]}},
+        "configs": {"other": {"tls": {}}},
+    }
     merged = registries.merged(there, harbor)
     assert merged["mirrors"]["quay.io"] == there["mirrors"]["quay.io"]
     assert set(merged["mirrors"]) == {"quay.io", "docker.io"}

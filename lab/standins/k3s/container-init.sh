@@ -22,10 +22,10 @@ mount -o remount,bind,ro usr
 mount --rbind /opt opt
 mount --rbind /dev dev
 mount --bind /sys sys
-for entry in passwd group nsswitch.conf ssl ld.so.conf ld.so.conf.d ld.so.cache alternatives python3 python3.11 lab; do
+for entry in passwd group nsswitch.conf ssl ld.so.conf ld.so.conf.d ld.so.cache alternatives python3 python3.11; do
     [ ! -e "/etc/$entry" ] || cp -a "/etc/$entry" etc/
 done
-[ ! -d /run/lab ] || { mkdir -p run/lab && mount --rbind /run/lab run/lab; }
+mount --rbind /etc/lab etc/lab
 
 tab=$(printf '\t')
 while IFS=$tab read -r mode source target; do
@@ -41,6 +41,7 @@ done < "$mounts"
 
 pivot_root . .host
 mount -t proc proc /proc
+[ -z "${HOSTNAME-}" ] || echo "$HOSTNAME" > /proc/sys/kernel/hostname
 umount -l /.host
 rmdir /.host
 cd /

@@ -3,16 +3,21 @@
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from lab.standins.images import PROGRAMS
+from lab.standins.k3s.registries import parse_reference
 from lab.standins.k3s.volumes import Mount
 
 STATE = Path("/run/k3s/containerd")  # gone after a reboot, as the processes are
+KILL_SECONDS = 10.0
+SHIM_SECONDS = 10.0
 SHIM = Path(__file__).with_name("container-shim.sh")
 
 
@@ -75,16 +80,19 @@ class Container:
         mounts.write_text("".join(m.line() for m in launch.mounts))
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         with launch.log.open("ab") as log:
-            shim = subprocess.Popen(  # noqa: S603 - argv from the image table or the pod, never a shell string
-                [str(SHIM), str(directory), str(launch.netns), str(root), str(mounts), *launch.argv],
+            # Not a child of this process, which a service manager would wait for when it stops the service.
+            detached = ["setsid", "--fork", str(SHIM), str(directory), str(launch.netns), str(root), str(mounts)]
+            subprocess.run(
+                [*detached, *launch.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=launch.environment,
-                start_new_session=True,
                 cwd="/",
+                check=True,
             )
-        record = Record(**{**asdict(record), "shim": shim.pid, "shim_start": _start_ticks(shim.pid) or ""})
+        pid = _read_number(directory / "shim")
+        record = replace(record, shim=pid, shim_start=_start_ticks(pid) or "")
         (directory / "record.json").write_text(json.dumps(asdict(record)))
         return cls(directory, record)
 
@@ -98,8 +106,6 @@ class Container:
             return None
 
     def alive(self) -> bool:
-        if self._reap():
-            return False
         return _start_ticks(self.record.shim) == self.record.shim_start
 
     def exit(self) -> Exit | None:
@@ -124,18 +130,29 @@ class Container:
         except ProcessLookupError:
             return None
 
+    def wait(self, timeout: float) -> bool:
+        """Wait for the end, at most `timeout` seconds; whether it came."""
+        descriptor = self.open_pidfd()
+        if descriptor is None:
+            return True
+        try:
+            return bool(select.select([descriptor], [], [], timeout)[0])
+        finally:
+            os.close(descriptor)
+
     def terminate(self) -> None:
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
 
-    def exec(self, argv: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
+    def exec(self, command: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
         """Run a command inside the container. Raises TimeoutExpired, or ProcessLookupError when it does not run."""
         pid = self.pid()
         if pid is None:
             raise ProcessLookupError("container not running")
         environment = _environment_of(pid)
+        argv = PROGRAMS[parse_reference(self.record.image).repository].played(command)
         inside = ["nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--"]
         return subprocess.run(
             [*inside, *argv], capture_output=True, text=True, timeout=timeout, env=environment, check=False
@@ -147,16 +164,19 @@ class Container:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
-    def _reap(self) -> bool:
-        """Collect the shim if it ended and is our child; one from an earlier run of the service is init's."""
-        try:
-            return os.waitpid(self.record.shim, os.WNOHANG)[0] != 0
-        except ChildProcessError:
-            return False
-
 
 def remove_pod(pod_uid: str) -> None:
     shutil.rmtree(STATE / pod_uid, ignore_errors=True)
+
+
+def kill_pod(pod_uid: str) -> None:
+    """End at once whatever still runs of a pod that the API no longer knows, and forget it."""
+    for directory in (STATE / pod_uid).iterdir():
+        found = Container.find(pod_uid, directory.name)
+        if found is not None and found.alive():
+            found.kill()
+            found.wait(KILL_SECONDS)
+    remove_pod(pod_uid)
 
 
 def pods_on_node() -> list[str]:
@@ -173,6 +193,16 @@ def _check_program(launch: Launch) -> None:
             "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
             f"unable to start container process: error during container init: exec: {shown}: {where}"
         )
+
+
+def _read_number(path: Path) -> int:
+    """The number that the shim writes as the first thing it does. Raises StartError if it does not."""
+    deadline = time.monotonic() + SHIM_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):
+            return int(path.read_text())
+        time.sleep(0.005)
+    raise StartError("failed to create containerd task: failed to start shim")
 
 
 def _start_ticks(pid: int) -> str | None:

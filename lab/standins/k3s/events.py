@@ -24,7 +24,7 @@ class Recorder:
         with self._lock:
             try:
                 self._write(key, about, reason, message, source, warning)
-            except (ApiError, OSError) as error:
+            except ApiError as error:
                 self._known.pop(key, None)
                 log("debug", f"event {reason} of {name_of(about)} lost: {error}")
 
@@ -32,11 +32,11 @@ class Recorder:
         known = self._known.get(key)
         if known is not None:
             patch = {"count": known["count"] + 1, "lastTimestamp": timestamp()}
-            self._known[key] = self._api.patch("events", namespace_of(known), name_of(known), patch, "")
+            self._known[key] = self._api.patch("v1/events", known, patch)
             return
         if len(self._known) > MAX_KNOWN:
             self._known.clear()
-        self._known[key] = self._api.create("events", self._event(key, about, reason, message, source, warning))
+        self._known[key] = self._api.create("v1/events", self._event(key, about, reason, message, source, warning))
 
     def _event(self, key: str, about: Object, reason: str, message: str, source: str, warning: bool) -> Object:
         now = timestamp()

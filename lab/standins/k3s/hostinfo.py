@@ -17,7 +17,6 @@ class Peer:
     node_name: str
     node_index: int
     roles: tuple[str, ...]
-    gpu_memory_gib: int | None
 
     @property
     def pod_cidr(self) -> str:
@@ -38,6 +37,7 @@ class HostInfo:
     server: str  # address of the cluster's first server
     version: str
     token: str
+    has_traefik: bool  # not where something else serves the node's ports 80 and 443
 
     @property
     def is_first_server(self) -> bool:
@@ -54,7 +54,7 @@ def read(path: Path = HOST_JSON) -> HostInfo:
     peers = tuple(_peer(p) for p in data["peers"])
     me = next(p for p in peers if p.name == data["name"])
     k3s = data["k3s"]
-    return HostInfo(me, peers, k3s["server"], k3s["version"], k3s["token"])
+    return HostInfo(me, peers, k3s["server"], k3s["version"], k3s["token"], data["kind"] != "staging")
 
 
 def _peer(data: dict[str, Any]) -> Peer:
@@ -64,5 +64,4 @@ def _peer(data: dict[str, Any]) -> Peer:
         node_name=data["node_name"] or data["name"],
         node_index=int(data["node_index"]),
         roles=tuple(data["roles"]),
-        gpu_memory_gib=data.get("gpu_memory_gib"),
     )

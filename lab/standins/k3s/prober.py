@@ -8,8 +8,8 @@ from typing import Any
 from lab.standins.k3s import probes
 from lab.standins.k3s.containers import Container
 
-Report = Callable[[str, bool, str], None]
-"""Called with the kind of probe, whether it passed its threshold or failed it, and the last message."""
+Report = Callable[[str, bool], None]
+"""Called with the kind of probe, and whether it succeeded or failed as often as its threshold says."""
 
 
 class Probers:
@@ -36,7 +36,7 @@ class Probers:
             self._run("startup", self._after_startup)
             return
         if not started:
-            self._report("startup", True, "")
+            self._report("startup", True)
         self._after_startup(passed=True)
 
     def stop(self) -> None:
@@ -49,7 +49,7 @@ class Probers:
             if f"{kind}Probe" in self._spec:
                 self._run(kind, None)
         if "readinessProbe" not in self._spec:
-            self._report("readiness", True, "")
+            self._report("readiness", True)
 
     def _run(self, kind: str, then: Callable[[bool], None] | None) -> None:
         name = f"{kind} probe of {self._spec['name']}"
@@ -71,7 +71,7 @@ class Probers:
             if not result.ok:
                 self._failed(kind, result.message)
             if count >= thresholds[result.ok]:
-                self._report(kind, result.ok, result.message)
+                self._report(kind, result.ok)
                 if then is not None:
                     then(result.ok)
                     return

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 
 from lab.standins.k3s.api import Api, ApiError
 from lab.standins.k3s.events import Recorder
@@ -11,7 +12,6 @@ from lab.standins.k3s.objects import Object, name_of, namespace_of, uid_of
 from lab.standins.k3s.writes import Bind, Create, Delete, Emit, Patch, Write
 
 Key = tuple[str, str]
-RETRY_SECONDS = 1.0
 
 
 class World:
@@ -20,14 +20,16 @@ class World:
     What a write returns is taken over at once, so that whoever decides next does not see the world before it.
     """
 
-    def __init__(self, api: Api, recorder: Recorder, collections: Iterable[str]) -> None:
+    def __init__(self, api: Api, recorder: Recorder, collections: Iterable[str], *, quiet: Iterable[str] = ()) -> None:
+        """`quiet` are collections whose changes wake nobody."""
         self._api = api
         self._recorder = recorder
-        self._objects: dict[str, dict[Key, Object]] = {c: {} for c in collections}
+        self._quiet = set(quiet)
+        self._objects: dict[str, dict[Key, Object]] = {c: {} for c in (*collections, *self._quiet)}
         self._synced = {c: threading.Event() for c in self._objects}
         self._changed = threading.Condition()
         self._changes = 0
-        self._stopped = False
+        self._stop = threading.Event()
 
     def start(self) -> None:
         for collection in self._objects:
@@ -35,7 +37,7 @@ class World:
 
     def stop(self) -> None:
         with self._changed:
-            self._stopped = True
+            self._stop.set()
             self._changed.notify_all()
 
     def wait_synced(self, timeout: float) -> bool:
@@ -59,8 +61,8 @@ class World:
     def wait(self, seen: int, timeout: float) -> bool:
         """Sleep until there was a change after `seen`, or for `timeout` seconds. False when the world has stopped."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._changes != seen, timeout)
-            return not self._stopped
+            self._changed.wait_for(lambda: self._stop.is_set() or self._changes != seen, timeout)
+            return not self._stop.is_set()
 
     def apply(self, writes: Iterable[Write]) -> None:
         """Do the writes. One that the API refuses is logged, and told by an event when a pod cannot be created."""
@@ -74,24 +76,23 @@ class World:
         match write:
             case Create(collection, obj):
                 self._take(collection, self._api.create(collection, obj))
-            case Patch(collection, target, patch, subresource):
-                made = self._api.patch(collection, namespace_of(target), name_of(target), patch, subresource)
-                self._take(collection, made)
+            case Patch(collection, target, patch, status):
+                self._take(collection, self._api.patch(collection, target, patch, status=status))
             case Delete(collection, target, grace):
-                left = self._api.delete(collection, namespace_of(target), name_of(target), uid_of(target), grace)
+                left = self._api.delete(collection, target, grace)
                 self._take(collection, left) if left else self._drop(collection, target)
             case Bind(pod, node):
                 self._api.bind(pod, node)
                 message = f"Successfully assigned {namespace_of(pod)}/{name_of(pod)} to {node}"
                 self._recorder.emit(pod, "Scheduled", message, "default-scheduler")
-                self._take("pods", {**pod, "spec": {**pod["spec"], "nodeName": node}}, same_version=True)
+                self._take("v1/pods", {**pod, "spec": {**pod["spec"], "nodeName": node}}, same_version=True)
             case Emit(about, reason, message, source, warning):
                 self._recorder.emit(about, reason, message, source, warning=warning)
 
     def _refused(self, write: Write, error: ApiError) -> None:
-        if isinstance(write, Create) and write.collection == "pods":
+        if isinstance(write, Create) and write.collection == "v1/pods":
             self._cannot_create(write.obj, error)
-        elif error.code not in (404, 409):  # somebody else was first: the next round sees it
+        elif error.code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # somebody else was first: the next round sees it
             log("warning", f"{type(write).__name__} refused: {error}")
 
     def _cannot_create(self, pod: Object, error: ApiError) -> None:
@@ -105,23 +106,23 @@ class World:
         self._recorder.emit(owner, "FailedCreate", f"Error creating: {error}", source, warning=True)
 
     def _follow(self, collection: str) -> None:
-        while not self._stopped:
-            try:
-                objects, version = self._api.list(collection)
-                self._replace(collection, objects)
-                self._synced[collection].set()
-                for kind, obj in self._api.watch(collection, version):
-                    if kind == "DELETED":
-                        self._drop(collection, obj)
-                    else:
-                        self._take(collection, obj)
-            except (ApiError, OSError) as error:
-                log("debug", f"watch of {collection}: {error}")
-                time.sleep(RETRY_SECONDS)
+        for event in self._api.watch(collection, self._stop):
+            if event.type == "SYNCED":
+                self._synchronise(collection)
+            elif event.type == "DELETED":
+                self._drop(collection, event.object)
+            else:
+                self._take(collection, event.object)
 
-    def _replace(self, collection: str, objects: list[Object]) -> None:
+    def _synchronise(self, collection: str) -> None:
+        """The first time everything is there; after a watch began anew, what it did not tell of again is gone."""
+        if self._synced[collection].is_set():
+            present = {uid_of(o) for o in self._api.list(collection)}
+            for obj in self.list(collection):
+                if uid_of(obj) not in present:
+                    self._drop(collection, obj)
+        self._synced[collection].set()
         with self._changed:
-            self._objects[collection] = {_key(o): o for o in objects}
             self._tell()
 
     def _take(self, collection: str, obj: Object, *, same_version: bool = False) -> None:
@@ -134,7 +135,8 @@ class World:
                 if _version(current) > _version(obj) or (_version(current) == _version(obj) and not same_version):
                     return
             objects[_key(obj)] = obj
-            self._tell()
+            if collection not in self._quiet:
+                self._tell()
 
     def _drop(self, collection: str, obj: Object) -> None:
         with self._changed:

@@ -18,7 +18,7 @@ class Patch:
     collection: str
     target: Object
     patch: Object = field(default_factory=dict)
-    subresource: str = ""
+    status: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,4 +54,4 @@ def status(collection: str, target: Object, wanted: Object) -> list[Write]:
     """A patch of the status if any of the wanted fields differs."""
     current = target.get("status") or {}
     changed = {key: value for key, value in wanted.items() if current.get(key) != value}
-    return [Patch(collection, target, {"status": changed}, "status")] if changed else []
+    return [Patch(collection, target, {"status": changed}, status=True)] if changed else []

@@ -62,7 +62,9 @@ def _node_ports(service: Json, before: Json, others: list[Json]) -> None:
     for index, port in enumerate(service["spec"].get("ports") or ()):
         given = port.get("nodePort")
         if not given:
-            port["nodePort"] = old.get((port["port"], port["protocol"])) or next(n for n in NODE_PORTS if n not in taken)
+            port["nodePort"] = old.get((port["port"], port["protocol"])) or next(
+                n for n in NODE_PORTS if n not in taken
+            )
         elif given in taken or given not in NODE_PORTS:
             text = "provided port is already allocated"
             if given not in NODE_PORTS:

@@ -33,7 +33,9 @@ class WrongType:
             return self.detail
         place = ".".join(step for step in self.path if isinstance(step, str))
         into = _go_type(self.schema)
-        return f"json: cannot unmarshal {_json_type(self.value)} into Go struct field {self.struct}.{place} of type {into}"
+        return (
+            f"json: cannot unmarshal {_json_type(self.value)} into Go struct field {self.struct}.{place} of type {into}"
+        )
 
     @property
     def merge_text(self) -> str:
@@ -163,12 +165,14 @@ def missing(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
             kind = schema.child(name)
             if kind is None or kind.kind in ("integer", "number", "boolean") or name == "value":
                 continue
-            if value.get(name) in (None, "") and kind.kind != "object" or name not in value:
+            if name not in value or (value[name] in (None, "") and kind.kind != "object"):
                 yield f"{path}.{name}".lstrip(".")
         for name, item in value.items():
             kind = schema.child(name)
             if kind is not None:
-                yield from missing(item, kind, f"{path}[{name}]" if schema.kind == "map" else f"{path}.{name}".lstrip("."))
+                yield from missing(
+                    item, kind, f"{path}[{name}]" if schema.kind == "map" else f"{path}.{name}".lstrip(".")
+                )
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from missing(item, schema.items, f"{path}[{index}]")

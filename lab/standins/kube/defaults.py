@@ -22,6 +22,8 @@ def fill(resource: Resource, obj: Json, *, creating: bool) -> None:
     if resource.custom:
         _from_schema(obj, resource.custom)
         return
+    if resource.schema.declares("spec"):
+        obj.setdefault("spec", {})
     rule = RULES.get(resource.kind)
     if rule:
         rule(obj)
@@ -141,7 +143,9 @@ def _admit_pod(pod: Json) -> None:
     spec["serviceAccount"] = spec["serviceAccountName"]
     tolerations = list(spec.get("tolerations") or ())
     for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
-        covered = any(t.get("key") in (None, "", key) and t.get("effect", "NoExecute") == "NoExecute" for t in tolerations)
+        covered = any(
+            t.get("key") in (None, "", key) and t.get("effect", "NoExecute") == "NoExecute" for t in tolerations
+        )
         if not covered:
             tolerations.append(
                 {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": NOT_READY_SECONDS}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from lab.standins.kube import admission
 from lab.standins.kube.errors import ApiError, Json
+from lab.standins.kube.place import Place, deadline
 from lab.standins.kube.resources import NAMESPACES, Resource
-from lab.standins.kube.rest import Api, Place, deadline
+from lab.standins.kube.rest import Api
 from lab.standins.kube.store import Key
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
@@ -44,6 +46,7 @@ def delete(api: Api, place: Place, wanted: Deletion) -> Json:
     """Deletes an object, or begins to. Returns the object while something holds it, else a Status."""
     with api.store.lock:
         old = api.get(place)
+        admission.deletion(place)
         metadata = old["metadata"]
         for given, current, what in (
             (wanted.uid, metadata["uid"], "UID"),
@@ -96,13 +99,16 @@ def _done(place: Place, obj: Json) -> Json:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
-class Collector(threading.Thread):
+class Collector:
     """Deletes what has lost its owners, and the content of namespaces that terminate."""
 
     def __init__(self, api: Api) -> None:
-        super().__init__(name="collector", daemon=True)
         self._api = api
         self._watch = api.store.watch()
+
+    def start(self) -> None:
+        """Runs in a thread of its own until the store closes."""
+        threading.Thread(target=self.run, name="collector", daemon=True).start()
 
     def run(self) -> None:
         """Sweeps once, and again after each change that can matter, until the store closes."""
@@ -162,7 +168,9 @@ class Collector(threading.Thread):
             for other, dependent in mine:
                 kept = [owner for owner in dependent["metadata"]["ownerReferences"] if owner["uid"] != uid]
                 metadata = {k: v for k, v in dependent["metadata"].items() if k != "ownerReferences"}
-                self._api.store.put(other, {**dependent, "metadata": metadata | ({"ownerReferences": kept} if kept else {})})
+                self._api.store.put(
+                    other, {**dependent, "metadata": metadata | ({"ownerReferences": kept} if kept else {})}
+                )
             finalizers.remove(ORPHAN)
         elif not any(self._api.store.get(other) for other, _ in mine):
             finalizers.remove(FOREGROUND)
@@ -191,4 +199,3 @@ class Collector(threading.Thread):
 
 def _owned_by(obj: Json, uid: str) -> bool:
     return any(owner["uid"] == uid for owner in obj["metadata"].get("ownerReferences") or ())
-

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from lab.standins.kube.errors import Json
 from lab.standins.kube.resources import VERBS, Resource, Resources
 
-AGGREGATED = "g=apidiscovery.k8s.io;v=v2"
+AGGREGATED = "g=apidiscovery.k8s.io;v=v2;"
+AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 # Subresources whose objects are of another kind than their parent.
 SUBRESOURCE_KINDS = {
     "scale": ("autoscaling", "v1", "Scale"),

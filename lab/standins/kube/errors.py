@@ -55,35 +55,45 @@ def _shown(value: object) -> str:
 
 
 def required(field: str, detail: str = "") -> FieldError:
+    """A field that must be there."""
     return FieldError(field, "FieldValueRequired", "Required value" + (f": {detail}" if detail else ""))
 
 
 def invalid_value(field: str, value: object, detail: str) -> FieldError:
+    """A value that breaks a rule."""
     return FieldError(field, "FieldValueInvalid", f"Invalid value: {_shown(value)}: {detail}")
 
 
 def type_invalid(field: str, value: object, detail: str) -> FieldError:
+    """A value of the wrong type."""
     return FieldError(field, "FieldValueTypeInvalid", f"Invalid value: {_shown(value)}: {detail}")
 
 
 def unsupported(field: str, value: object, supported: Iterable[str]) -> FieldError:
+    """A value that is not one of a few."""
     choices = ", ".join(f'"{choice}"' for choice in supported)
-    return FieldError(field, "FieldValueNotSupported", f"Unsupported value: {_shown(value)}: supported values: {choices}")
+    return FieldError(
+        field, "FieldValueNotSupported", f"Unsupported value: {_shown(value)}: supported values: {choices}"
+    )
 
 
 def duplicate(field: str, value: object) -> FieldError:
+    """A value that is there twice."""
     return FieldError(field, "FieldValueDuplicate", f"Duplicate value: {_shown(value)}")
 
 
 def field_not_found(field: str, value: object) -> FieldError:
+    """A reference to nothing."""
     return FieldError(field, "FieldValueNotFound", f"Not found: {_shown(value)}")
 
 
 def forbidden_field(field: str, detail: str) -> FieldError:
+    """A field that may not be set, or not so."""
     return FieldError(field, "FieldValueForbidden", f"Forbidden: {detail}")
 
 
 def too_long(field: str, maximum: int) -> FieldError:
+    """A value of more bytes than allowed."""
     return FieldError(field, "FieldValueTooLong", f"Too long: may not be more than {maximum} bytes")
 
 
@@ -110,10 +120,12 @@ def _named(code: int, reason: str, resource: str, group: str, name: str, text: s
 
 
 def not_found(resource: str, group: str, name: str) -> ApiError:
+    """404: no such object."""
     return _named(404, "NotFound", resource, group, name, "{} not found")
 
 
 def already_exists(resource: str, group: str, name: str) -> ApiError:
+    """409: the name is taken."""
     return _named(409, "AlreadyExists", resource, group, name, "{} already exists")
 
 
@@ -124,33 +136,41 @@ def conflict(resource: str, group: str, name: str, why: str = "") -> ApiError:
 
 
 def forbidden(resource: str, group: str, name: str, why: str) -> ApiError:
+    """403: an admission rule says no."""
     return _named(403, "Forbidden", resource, group, name, "{} is forbidden: " + why)
 
 
 def bad_request(message: str) -> ApiError:
+    """400: the request makes no sense."""
     return ApiError(400, "BadRequest", message)
 
 
 def internal(message: str) -> ApiError:
+    """500: the server could not."""
     return ApiError(500, "InternalError", message)
 
 
 def unknown_path() -> ApiError:
+    """404: nothing is served there."""
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
+    """415: the body is in a form the server does not read."""
     text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
     return ApiError(415, "UnsupportedMediaType", text)
 
 
 def method_not_allowed() -> ApiError:
+    """405: not done to this."""
     return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
 
 def expired(asked: int, oldest: int) -> ApiError:
+    """410: the changes since then are no longer known."""
     return ApiError(410, "Expired", f"too old resource version: {asked} ({oldest})")
 
 
 def unauthorized() -> ApiError:
+    """401: no token, or a wrong one."""
     return ApiError(401, "Unauthorized", "Unauthorized")

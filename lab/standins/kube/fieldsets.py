@@ -78,10 +78,12 @@ def describe(path: Path) -> str:
 
 
 def merges_as_map(value: Any, schema: Schema) -> bool:
+    """Whether a value's fields have owners of their own."""
     return isinstance(value, dict) and not schema.atomic
 
 
 def merges_as_list(value: Any, schema: Schema) -> bool:
+    """Whether a list's items have owners of their own."""
     return isinstance(value, list) and schema.kind == "list" and not schema.atomic
 
 
@@ -152,8 +154,8 @@ def _compare(old: Any, new: Any, schema: Schema, path: Path, out: Difference) ->
     present = [value for value in (old, new) if value is not ABSENT]
     if all(merges_as_map(value, schema) for value in present) and any(present):
         for name in dict.fromkeys(name for value in present for name in value):
-            below = [value.get(name, ABSENT) if value is not ABSENT else ABSENT for value in (old, new)]
-            _compare(*below, schema.child(name) or schema.values, (*path, f"f:{name}"), out)
+            before, after = (value.get(name, ABSENT) if value is not ABSENT else ABSENT for value in (old, new))
+            _compare(before, after, schema.child(name) or schema.values, (*path, f"f:{name}"), out)
     elif all(merges_as_list(value, schema) for value in present) and any(present):
         olds, news = (elements(value, schema, path) if value is not ABSENT else {} for value in (old, new))
         for name in dict.fromkeys([*olds, *news]):

@@ -73,7 +73,9 @@ def read(obj: Json) -> Owners:
 def write(obj: Json, owners: Owners) -> Json:
     """`obj` with `owners` recorded in it: appliers first, then by time."""
     entries: list[Json] = []
-    order = sorted(owners, key=lambda who: (who.operation, owners[who].time, who.name, who.api_version, who.subresource))
+    order = sorted(
+        owners, key=lambda who: (who.operation, owners[who].time, who.name, who.api_version, who.subresource)
+    )
     for manager in order:
         entry: Json = {
             "manager": manager.name,
@@ -98,9 +100,7 @@ def update(old: Json | None, new: Json, schema: Schema, owners: Owners, who: Man
     difference = fieldsets.compare(old or {}, new, schema)
     written = {path for path in difference.added | difference.modified if _ownable(path, ignored)}
     lost = difference.added | difference.modified | difference.removed
-    result = {
-        other: replace(owned, fields=owned.fields - lost) for other, owned in owners.items() if other != who
-    }
+    result = {other: replace(owned, fields=owned.fields - lost) for other, owned in owners.items() if other != who}
     before = owners.get(who)
     fields = ((before.fields if before else frozenset()) | written) - difference.removed
     changed = before is None or fields != before.fields or bool(lost)
@@ -122,8 +122,11 @@ def apply(
     """
     config = {key: value for key, value in config.items() if key != ignored}
     wanted = frozenset(path for path in fieldsets.fields_of(config, schema) if _ownable(path, ignored))
-    others = {other: owned for other, owned in owners.items() if other.name != who.name or other.operation != "Apply"
-              or other.subresource != who.subresource}
+    others = {
+        other: owned
+        for other, owned in owners.items()
+        if other.name != who.name or other.operation != "Apply" or other.subresource != who.subresource
+    }
     last = frozenset[Path]().union(*(owned.fields for other, owned in owners.items() if other not in others))
     claimed = wanted.union(*(owned.fields for owned in others.values()))
     merged = fieldsets.merge(live, config, schema)

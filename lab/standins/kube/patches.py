@@ -35,7 +35,9 @@ def json_patch(target: Json, operations: Any) -> Json:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             name, path = operation.get("op"), operation.get("path")
             text = f"{name} operation does not apply: doc is missing path: {path}: {error or 'missing value'}"
-            raise ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {text}") from error
+            raise ApiError(
+                422, "Invalid", f"the server rejected our request due to an error in our request: {text}"
+            ) from error
     result: Json = document
     return result
 
@@ -95,7 +97,8 @@ def strategic_patch(target: Any, patch: Json, schema: Schema) -> Json:
     Source: k8s.io/apimachinery/pkg/util/strategicpatch/patch.go. Raises ApiError 400 for a directive that makes no sense.
     """
     if patch.get("$patch") == "replace":
-        return _plain({key: value for key, value in patch.items() if key != "$patch"})
+        whole: Json = _plain({key: value for key, value in patch.items() if key != "$patch"})
+        return whole
     if patch.get("$patch") == "delete":
         return {}
     result: Json = dict(target) if isinstance(target, dict) else {}

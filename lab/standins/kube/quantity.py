@@ -23,7 +23,7 @@ def parse(quantity: object) -> Decimal:
     """The value of a quantity (a string, or a bare number). Raises ValueError when it is malformed."""
     number, suffix = _split(str(quantity))
     if suffix in _BINARY:
-        return number * 1024 ** _BINARY[suffix]
+        return number * Decimal(1024 ** _BINARY[suffix])
     if suffix in _DECIMAL:
         return number.scaleb(_DECIMAL[suffix])
     return number.scaleb(int(suffix[1:]))
@@ -39,7 +39,9 @@ def canonical(quantity: object) -> str:
     if value == 0:
         return "0"
     if suffix in _BINARY and abs(value) >= 1024 and value == value.to_integral_value():
-        name, power = max(((n, p) for n, p in _BINARY.items() if value % 1024**p == 0), key=lambda x: x[1], default=("", 0))
+        name, power = max(
+            ((n, p) for n, p in _BINARY.items() if value % 1024**p == 0), key=lambda x: x[1], default=("", 0)
+        )
         return f"{int(value) // 1024**power}{name}"
     nano = value.scaleb(9).to_integral_value(rounding=ROUND_UP)
     if suffix[:1] in ("e", "E") and suffix != "E":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,14 @@ class Schema:
     """One node: an object, map, list or scalar type."""
 
     def __init__(self, raw: Json, definitions: Json) -> None:
-        reference = raw.get("$ref", "").rsplit("/", 1)[-1]
+        reference = str(raw.get("$ref", "")).rsplit("/", 1)[-1]
         if reference:
             raw = {**definitions[reference], **{key: value for key, value in raw.items() if key != "$ref"}}
-        self.reference = reference
+        self.reference: str = reference
         self.raw = raw
         self._definitions = definitions
         self._fields: dict[str, Schema] = {}
-        self.kind = SPECIAL.get(reference) or _kind(raw)
+        self.kind: str = SPECIAL.get(reference) or _kind(raw)
 
     @property
     def go_name(self) -> str:
@@ -46,7 +46,7 @@ class Schema:
 
     def declares(self, name: str) -> bool:
         """Whether `name` is a field of this struct, as opposed to a key of a map or an unknown field."""
-        return name in self.raw.get("properties", ())
+        return name in (self.raw.get("properties") or ())
 
     def child(self, name: str) -> Schema | None:
         """The type of field or key `name`; None when such a field does not exist."""
@@ -90,7 +90,7 @@ class Schema:
         """Whether the whole value has one owner and is replaced as one."""
         if self.kind == "list":
             return self.raw.get("x-kubernetes-list-type", "atomic") == "atomic"
-        return self.kind in SCALARS or self.raw.get("x-kubernetes-map-type") == "atomic"
+        return self.kind in SCALARS or bool(self.raw.get("x-kubernetes-map-type") == "atomic")
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ def published_path() -> Path:
     return Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema" / PUBLISHED / "_definitions.json"
 
 
-@lru_cache(maxsize=1)
+@cache
 def published() -> Json:
     """The published definitions by name, without descriptions."""
 
@@ -145,7 +145,7 @@ def published() -> Json:
     return definitions
 
 
-@lru_cache(maxsize=None)
+@cache
 def builtin(group: str, version: str, kind: str) -> Schema:
     """The schema of a built-in kind. Raises KeyError when none is published."""
     wanted = {"group": group, "version": version, "kind": kind}

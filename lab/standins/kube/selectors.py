@@ -31,7 +31,10 @@ FIELDS: dict[str, dict[str, str]] = {
     "jobs.batch": {"status.successful": "0"},
     "services": {"spec.clusterIP": "", "spec.type": ""},
     "events": dict.fromkeys(
-        [f"involvedObject.{name}" for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")]
+        [
+            f"involvedObject.{name}"
+            for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+        ]
         + ["reason", "reportingComponent", "source", "type"],
         "",
     ),

@@ -7,7 +7,7 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,7 @@ class Store:
             found = sorted(self._objects.get(collection, {}).items())
         return [obj for (space, _), obj in found if not namespace or space == namespace]
 
-    def collections(self) -> list[str]:
+    def collections(self) -> Sequence[str]:
         """The names of collections that hold something."""
         with self.lock:
             return sorted(name for name, objects in self._objects.items() if objects)

@@ -1,4 +1,4 @@
-"""Server-side printing: the Table that `kubectl get` shows. Columns as pkg/printers/internalversion has them, the main ones."""
+"""Server-side printing: the Table that `kubectl get` shows, with the columns of pkg/printers/internalversion."""
 
 from __future__ import annotations
 
@@ -202,7 +202,15 @@ def _service(service: Json) -> Row:
     if spec["type"] == "LoadBalancer" and not found:
         external = "<pending>"
     pairs = ",".join(f"{k}={v}" for k, v in sorted((spec.get("selector") or {}).items())) or "<none>"
-    return [_name(service), spec["type"], spec.get("clusterIP", "<none>"), external, ",".join(ports) or "<none>", _aged(service), pairs]
+    return [
+        _name(service),
+        spec["type"],
+        spec.get("clusterIP", "<none>"),
+        external,
+        ",".join(ports) or "<none>",
+        _aged(service),
+        pairs,
+    ]
 
 
 def _endpoints(obj: Json) -> Row:
@@ -212,7 +220,11 @@ def _endpoints(obj: Json) -> Row:
         for address in subset.get("addresses") or ()
         for port in subset.get("ports") or ()
     ]
-    return [_name(obj), ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "") or "<none>", _aged(obj)]
+    return [
+        _name(obj),
+        ",".join(found[:3]) + (f" + {len(found) - 3} more..." if len(found) > 3 else "") or "<none>",
+        _aged(obj),
+    ]
 
 
 def _event(event: Json) -> Row:
@@ -221,12 +233,24 @@ def _event(event: Json) -> Row:
     place = f"{about.get('kind', '').lower()}/{about.get('name', '')}"
     source = (event.get("source") or {}).get("component", "") or event.get("reportingComponent", "")
     row: Row = [age(last), event.get("type", ""), event.get("reason", ""), place, about.get("fieldPath", ""), source]
-    return [*row, event.get("message", "").strip(), age(event.get("firstTimestamp")), event.get("count", 1), _name(event)]
+    return [
+        *row,
+        event.get("message", "").strip(),
+        age(event.get("firstTimestamp")),
+        event.get("count", 1),
+        _name(event),
+    ]
 
 
 def _daemon_set(obj: Json) -> Row:
     status, spec = obj.get("status", {}), obj["spec"]
-    counts = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "updatedNumberScheduled", "numberAvailable")
+    counts = (
+        "desiredNumberScheduled",
+        "currentNumberScheduled",
+        "numberReady",
+        "updatedNumberScheduled",
+        "numberAvailable",
+    )
     nodes = (spec["template"].get("spec") or {}).get("nodeSelector") or {}
     pairs = ",".join(f"{key}={value}" for key, value in sorted(nodes.items())) or "<none>"
     wide = [*_containers(spec["template"]), _selector(spec.get("selector"))]
@@ -242,7 +266,13 @@ def _deployment(obj: Json) -> Row:
 
 def _replica_set(obj: Json) -> Row:
     status, spec = obj.get("status", {}), obj["spec"]
-    row: Row = [_name(obj), spec.get("replicas", 0), status.get("replicas", 0), status.get("readyReplicas", 0), _aged(obj)]
+    row: Row = [
+        _name(obj),
+        spec.get("replicas", 0),
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        _aged(obj),
+    ]
     return [*row, *_containers(spec.get("template") or {}), _selector(spec.get("selector"))]
 
 
@@ -282,7 +312,11 @@ CELLS: dict[str, Callable[[Json], Row]] = {
     "Service": _service,
     "Endpoints": _endpoints,
     "Secret": lambda obj: [_name(obj), obj.get("type", ""), len(obj.get("data") or {}), _aged(obj)],
-    "ConfigMap": lambda obj: [_name(obj), len({**(obj.get("data") or {}), **(obj.get("binaryData") or {})}), _aged(obj)],
+    "ConfigMap": lambda obj: [
+        _name(obj),
+        len({**(obj.get("data") or {}), **(obj.get("binaryData") or {})}),
+        _aged(obj),
+    ],
     "ServiceAccount": lambda obj: [_name(obj), len(obj.get("secrets") or ()), _aged(obj)],
     "Event": _event,
     "DaemonSet": _daemon_set,

@@ -25,7 +25,9 @@ def ensure(directory: Path, names: Iterable[str]) -> Files:
         return files
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     ca_key = directory / "ca.key"
-    _request(ca_key, files.ca, "/CN=kube-server-ca", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+    _request(
+        ca_key, files.ca, "/CN=kube-server-ca", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"
+    )
     listed = ",".join(("IP:" if _is_address(name) else "DNS:") + name for name in dict.fromkeys(names))
     made = directory / "server.crt.new"
     extensions = (f"subjectAltName={listed}", "extendedKeyUsage=serverAuth", "basicConstraints=critical,CA:FALSE")
@@ -34,8 +36,21 @@ def ensure(directory: Path, names: Iterable[str]) -> Files:
     return files
 
 
-def _request(key: Path, certificate: Path, subject: str, *extensions: str, signer: tuple[Path, Path] | None = None) -> None:
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650"]
+def _request(
+    key: Path, certificate: Path, subject: str, *extensions: str, signer: tuple[Path, Path] | None = None
+) -> None:
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "3650",
+    ]
     command += ["-keyout", str(key), "-out", str(certificate), "-subj", subject]
     for extension in extensions:
         command += ["-addext", extension]

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from lab.standins.ollama import golang
+from lab.standins.ollama.body import Body
 
 JSON = "application/json; charset=utf-8"
 NDJSON = "application/x-ndjson"

@@ -17,7 +17,7 @@ from lab.standins.k3s.objects import (
 from lab.standins.k3s.placement import daemon_belongs, pin_to_node
 from lab.standins.k3s.writes import Create, Delete, Emit, Patch, Write, status
 
-COLLECTION = "daemonsets.apps"
+COLLECTION = "apps/v1/daemonsets"
 SOURCE = "daemonset-controller"
 HASH_LABEL = "controller-revision-hash"
 FAILED_POD_SECONDS = 2.0  # how long a failed pod is left for people to see before it is replaced
@@ -42,7 +42,7 @@ def reconcile(daemon_set: Object, nodes: list[Object], pods: Iterable[Object], r
     places = [_place(daemon_set, node, mine) for node in nodes]
     writes = _revision(daemon_set, owned(revisions, daemon_set), current_hash)
     writes += _manage(daemon_set, places, mine, current_hash)
-    if not any(isinstance(w, Create | Delete) and w.collection == "pods" for w in writes):
+    if not any(isinstance(w, Create | Delete) and w.collection == "v1/pods" for w in writes):
         writes += _update(daemon_set, places, current_hash)
     return writes + _status(daemon_set, places, current_hash)
 
@@ -78,9 +78,9 @@ def _revision(daemon_set: Object, revisions: list[Object], current_hash: str) ->
             "data": {"spec": {"template": {**daemon_set["spec"]["template"], "$patch": "replace"}}},
             "revision": newest + 1,
         }
-        return [Create("controllerrevisions.apps", made)]
+        return [Create("apps/v1/controllerrevisions", made)]
     if current["revision"] < newest:
-        return [Patch("controllerrevisions.apps", current, {"revision": newest + 1})]
+        return [Patch("apps/v1/controllerrevisions", current, {"revision": newest + 1})]
     return []
 
 
@@ -94,15 +94,15 @@ def _manage(daemon_set: Object, places: list[_Place], mine: list[Object], curren
             writes += _kill_failed(daemon_set, pod, name_of(place.node))
         running = [p for p in living if p not in failed]
         if not place.may_stay:
-            writes += [Delete("pods", p) for p in running]
+            writes += [Delete("v1/pods", p) for p in running]
         elif len(running) > 1:
             oldest_first = sorted(running, key=lambda p: p["metadata"]["creationTimestamp"])
-            writes += [Delete("pods", p) for p in oldest_first[1:]]
+            writes += [Delete("v1/pods", p) for p in oldest_first[1:]]
         # A pod that is still going holds its place: delete, then create.
         elif place.should_run and not place.pods:
             writes.append(_create(daemon_set, name_of(place.node), current_hash))
     known = {name_of(place.node) for place in places}
-    writes += [Delete("pods", p) for p in mine if _node_of(p) not in known and not is_deleted(p)]
+    writes += [Delete("v1/pods", p) for p in mine if _node_of(p) not in known and not is_deleted(p)]
     return writes
 
 
@@ -110,14 +110,14 @@ def _kill_failed(daemon_set: Object, pod: Object, node: str) -> list[Write]:
     if age_seconds(pod["metadata"]["creationTimestamp"]) < FAILED_POD_SECONDS:
         return []
     message = f"Found failed daemon pod {namespace_of(pod)}/{name_of(pod)} on node {node}, will try to kill it"
-    return [Emit(daemon_set, "FailedDaemonPod", message, SOURCE, warning=True), Delete("pods", pod)]
+    return [Emit(daemon_set, "FailedDaemonPod", message, SOURCE, warning=True), Delete("v1/pods", pod)]
 
 
 def _create(daemon_set: Object, node: str, current_hash: str) -> Create:
     template = daemon_set["spec"]["template"]
     generation = str(daemon_set["metadata"]["generation"])
     pod = from_template(daemon_set, template, {HASH_LABEL: current_hash, "pod-template-generation": generation})
-    return Create("pods", {**pod, "spec": pin_to_node(pod["spec"], node)})
+    return Create("v1/pods", {**pod, "spec": pin_to_node(pod["spec"], node)})
 
 
 def _update(daemon_set: Object, places: list[_Place], current_hash: str) -> list[Write]:
@@ -138,7 +138,7 @@ def _update(daemon_set: Object, places: list[_Place], current_hash: str) -> list
         if pod is not None and labels_of(pod).get(HASH_LABEL) != current_hash:
             (old_available if available else old_unavailable).append(pod)
     room = max(allowed - unavailable, 0)
-    return [Delete("pods", p) for p in [*old_unavailable, *old_available[:room]]]
+    return [Delete("v1/pods", p) for p in [*old_unavailable, *old_available[:room]]]
 
 
 def _count(value: int | str, total: int) -> int:

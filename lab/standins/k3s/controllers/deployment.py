@@ -17,8 +17,8 @@ from lab.standins.k3s.objects import (
 )
 from lab.standins.k3s.writes import Create, Delete, Emit, Patch, Write, status
 
-DEPLOYMENTS = "deployments.apps"
-REPLICA_SETS = "replicasets.apps"
+DEPLOYMENTS = "apps/v1/deployments"
+REPLICA_SETS = "apps/v1/replicasets"
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 SOURCE = "deployment-controller"
@@ -179,10 +179,10 @@ def reconcile_replica_set(replica_set: Object, pods: Iterable[Object]) -> list[W
     writes: list[Write] = []
     if len(mine) < wanted:
         pod = from_template(replica_set, replica_set["spec"]["template"], {})
-        writes += [Create("pods", pod)] * (wanted - len(mine))
+        writes += [Create("v1/pods", pod)] * (wanted - len(mine))
     elif len(mine) > wanted:
         worst_first = sorted(mine, key=lambda p: (bool(p["spec"].get("nodeName")), is_ready(p)))
-        writes += [Delete("pods", p) for p in worst_first[: len(mine) - wanted]]
+        writes += [Delete("v1/pods", p) for p in worst_first[: len(mine) - wanted]]
     min_ready = replica_set["spec"].get("minReadySeconds", 0)
     return writes + status(
         REPLICA_SETS,

@@ -8,7 +8,7 @@ from lab.standins.k3s.probes import port_number
 from lab.standins.k3s.selectors import matches
 from lab.standins.k3s.writes import Create, Patch, Write
 
-SLICES = "endpointslices.discovery.k8s.io"
+SLICES = "discovery.k8s.io/v1/endpointslices"
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
@@ -33,7 +33,7 @@ def reconcile(service: Object, pods: Iterable[Object], slices: Iterable[Object],
     writes = _write(SLICES, wanted_slice, mine, ("endpoints", "ports"))
     key = (namespace_of(service), name_of(service))
     current = next((e for e in endpoints if (namespace_of(e), name_of(e)) == key), None)
-    return writes + _write("endpoints", _endpoints(service, chosen), current, ("subsets",))
+    return writes + _write("v1/endpoints", _endpoints(service, chosen), current, ("subsets",))
 
 
 def _belongs(slice_: Object, service: Object) -> bool:

@@ -6,7 +6,7 @@ from lab.standins.k3s.controllers.pods import from_template, is_finished, is_rea
 from lab.standins.k3s.objects import Object, condition, is_deleted, make_condition, name_of, timestamp, uid_of
 from lab.standins.k3s.writes import Create, Delete, Emit, Write, status
 
-COLLECTION = "jobs.batch"
+COLLECTION = "batch/v1/jobs"
 SOURCE = "job-controller"
 
 
@@ -35,7 +35,7 @@ def reconcile(job: Object, pods: Iterable[Object]) -> list[Write]:
     if failed > spec.get("backoffLimit", 6):
         why = "Job has reached the specified backoff limit"
         return [
-            *(Delete("pods", p) for p in active),
+            *(Delete("v1/pods", p) for p in active),
             Emit(job, "BackoffLimitExceeded", why, SOURCE, warning=True),
             *_finish(job, wanted_status, "Failed", "BackoffLimitExceeded", why),
         ]
@@ -47,7 +47,7 @@ def reconcile(job: Object, pods: Iterable[Object]) -> list[Write]:
         "controller-uid": uid_of(job),
     }
     pod = from_template(job, spec["template"], labels)
-    return [*(Create("pods", pod) for _ in range(missing)), *status(COLLECTION, job, wanted_status)]
+    return [*(Create("v1/pods", pod) for _ in range(missing)), *status(COLLECTION, job, wanted_status)]
 
 
 def _finish(job: Object, wanted: Object, kind: str, reason: str, message: str) -> list[Write]:

@@ -45,7 +45,7 @@ def reconcile(node: Object, pods: Iterable[Object], *, missing: bool) -> list[Wr
     wanted = _taints(node, {"True": None, "False": NOT_READY}.get(state, UNREACHABLE))
     current = (node.get("spec") or {}).get("taints") or []
     if [_identity(t) for t in wanted] != [_identity(t) for t in current]:
-        writes.append(Patch("nodes", node, {"spec": {"taints": wanted or None}}))
+        writes.append(Patch("v1/nodes", node, {"spec": {"taints": wanted or None}}))
     return writes
 
 
@@ -54,7 +54,7 @@ def _unknown(node: Object) -> Patch:
     kept = [c for c in node["status"].get("conditions") or [] if c["type"] != "Ready"]
     made = make_condition(condition(node, "Ready"), "Ready", "Unknown", "NodeStatusUnknown", words)
     made["lastHeartbeatTime"] = condition(node, "Ready").get("lastHeartbeatTime", timestamp())
-    return Patch("nodes", node, {"status": {"conditions": [*kept, made]}}, "status")
+    return Patch("v1/nodes", node, {"status": {"conditions": [*kept, made]}}, status=True)
 
 
 def _not_ready(pod: Object) -> Patch:
@@ -62,7 +62,7 @@ def _not_ready(pod: Object) -> Patch:
     conditions = [
         make_condition(c, "Ready", False) if c["type"] == "Ready" else c for c in pod["status"]["conditions"]
     ]
-    return Patch("pods", pod, {"status": {"conditions": conditions}}, "status")
+    return Patch("v1/pods", pod, {"status": {"conditions": conditions}}, status=True)
 
 
 def _taints(node: Object, key: str | None) -> list[Object]:

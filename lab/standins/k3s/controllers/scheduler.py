@@ -33,5 +33,5 @@ def _failed(pod: Object, message: str) -> list[Write]:
     made = make_condition(current, "PodScheduled", False, "Unschedulable", message)
     return [
         Emit(pod, "FailedScheduling", message, SOURCE, warning=True),
-        Patch("pods", pod, {"status": {"phase": "Pending", "conditions": [made]}}, "status"),
+        Patch("v1/pods", pod, {"status": {"phase": "Pending", "conditions": [made]}}, status=True),
     ]

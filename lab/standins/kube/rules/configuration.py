@@ -27,6 +27,7 @@ def _data_keys(data: Json, path: str) -> Errors:
 
 
 def secret(obj: Json) -> Errors:
+    """Secrets: their keys, size, and the keys their type calls for."""
     data = obj.get("data") or {}
     yield from _data_keys(data, "data")
     if sum(len(value) * 3 // 4 for value in data.values()) > SECRET_LIMIT:
@@ -37,6 +38,7 @@ def secret(obj: Json) -> Errors:
 
 
 def config_map(obj: Json) -> Errors:
+    """ConfigMaps: their keys and size."""
     data, binary = obj.get("data") or {}, obj.get("binaryData") or {}
     yield from _data_keys(data, "data")
     yield from _data_keys(binary, "binaryData")
@@ -57,20 +59,26 @@ def frozen(new: Json, old: Json) -> Errors:
 
 
 def role_change(new: Json, old: Json) -> Errors:
+    """What a binding refers to stays."""
     if new["roleRef"] != old["roleRef"]:
         yield invalid_value("roleRef", new["roleRef"], "cannot change roleRef")
 
 
 def claim_change(new: Json, old: Json) -> Errors:
+    """A claim's spec stays, but for its size."""
+
     def fixed(obj: Json) -> str:
         spec = {key: value for key, value in obj["spec"].items() if key not in ("resources", "volumeName")}
         return json.dumps(spec, sort_keys=True)
 
     if fixed(new) != fixed(old):
-        text = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+        text = (
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
+        )
         yield forbidden_field("spec", text)
 
 
 def priority_class_change(new: Json, old: Json) -> Errors:
+    """A priority's value stays."""
     if new.get("value") != old.get("value"):
         yield forbidden_field("value", "may not be changed in an update.")

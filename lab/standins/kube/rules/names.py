@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from lab.standins.kube.errors import FieldError, Json, invalid_value, required, too_long
+from lab.standins.kube.errors import FieldError, Json, forbidden_field, invalid_value, required, too_long
 from lab.standins.kube.resources import Resource
 
 Errors = Iterator[FieldError]
@@ -110,6 +110,13 @@ def metadata(resource: Resource, new: Json, old: Json | None) -> Errors:
                 yield invalid_value(f"metadata.ownerReferences[{index}].{part}", "", f"{part} must not be empty")
     for index, finalizer in enumerate(meta.get("finalizers") or ()):
         yield from qualified(finalizer, f"metadata.finalizers[{index}]")
+    if old is not None and "deletionTimestamp" in old["metadata"]:
+        added = set(meta.get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
+        if added:
+            text = (
+                f"no new finalizers can be added if the object is being deleted, found new finalizers {sorted(added)}"
+            )
+            yield forbidden_field("metadata.finalizers", text)
 
 
 def _name(resource: Resource, name: str) -> Errors:

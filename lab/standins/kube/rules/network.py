@@ -12,6 +12,7 @@ Errors = Iterator[FieldError]
 
 
 def service(obj: Json) -> Errors:
+    """Services."""
     spec = obj["spec"]
     kinds = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
     if spec["type"] not in kinds:
@@ -21,16 +22,16 @@ def service(obj: Json) -> Errors:
         yield required("spec.ports")
     if spec["type"] == "ExternalName" and not spec.get("externalName"):
         yield required("spec.externalName")
-    names: set[str] = set()
+    given: set[str] = set()
     used: set[tuple[int, str]] = set()
     for index, port in enumerate(ports):
         path = f"spec.ports[{index}]"
         yield from _service_port(port, path, alone=len(ports) == 1)
-        if port.get("name") and port["name"] in names:
+        if port.get("name") and port["name"] in given:
             yield duplicate(f"{path}.name", port["name"])
         if (port["port"], port["protocol"]) in used:
             yield duplicate(path, {"port": port["port"], "protocol": port["protocol"]})
-        names.add(port.get("name", ""))
+        given.add(port.get("name", ""))
         used.add((port["port"], port["protocol"]))
     yield from names.label_map(spec.get("selector") or {}, "spec.selector")
     address = spec.get("clusterIP")
@@ -61,12 +62,14 @@ def _is_address(text: str) -> bool:
 
 
 def service_change(new: Json, old: Json) -> Errors:
+    """A Service keeps its address."""
     before, after = old["spec"].get("clusterIP"), new["spec"].get("clusterIP")
     if before and before != after and new["spec"]["type"] != "ExternalName" and old["spec"]["type"] != "ExternalName":
         yield invalid_value("spec.clusterIPs[0]", [after] if after else [], "may not change once set")
 
 
 def ingress(obj: Json) -> Errors:
+    """Ingresses."""
     spec = obj.get("spec") or {}
     if not spec.get("rules") and not spec.get("defaultBackend"):
         yield invalid_value("spec", spec, "either `defaultBackend` or `rules` must be specified")
@@ -123,6 +126,7 @@ def _backend(backend: Json, path: str) -> Errors:
 
 
 def network_policy(obj: Json) -> Errors:
+    """NetworkPolicies."""
     spec = obj["spec"]
     for index, name in enumerate(spec["policyTypes"]):
         if name not in ("Egress", "Ingress"):

@@ -118,7 +118,9 @@ def _container(container: Json, path: str, mountable: set[str], *, init: bool) -
     for name in ("livenessProbe", "readinessProbe", "startupProbe"):
         if container.get(name):
             if init and container.get("restartPolicy") != "Always":
-                yield forbidden_field(f"{path}.{name}", "may not be set for init containers without restartPolicy=Always")
+                yield forbidden_field(
+                    f"{path}.{name}", "may not be set for init containers without restartPolicy=Always"
+                )
             yield from _probe(container[name], f"{path}.{name}", once=name != "readinessProbe")
     for hook, handler in (container.get("lifecycle") or {}).items():
         if isinstance(handler, dict):
@@ -206,7 +208,12 @@ def _resources(resources: Json, path: str) -> Errors:
 
 def _probe(probe: Json, path: str, *, once: bool) -> Errors:
     yield from _handler(probe, path)
-    for name, least in (("initialDelaySeconds", 0), ("timeoutSeconds", 1), ("periodSeconds", 1), ("failureThreshold", 1)):
+    for name, least in (
+        ("initialDelaySeconds", 0),
+        ("timeoutSeconds", 1),
+        ("periodSeconds", 1),
+        ("failureThreshold", 1),
+    ):
         if probe.get(name, least) < least:
             yield invalid_value(f"{path}.{name}", probe[name], f"must be greater than or equal to {least}")
     if once and probe.get("successThreshold", 1) != 1:
@@ -240,7 +247,7 @@ def _toleration(toleration: Json, path: str) -> Errors:
     if operator not in ("Equal", "Exists"):
         yield unsupported(f"{path}.operator", operator, ("Equal", "Exists"))
     if not toleration.get("key") and operator != "Exists":
-        text = "operator must be Exists when `key` is empty, which means \"match all values and all keys\""
+        text = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
         yield invalid_value(f"{path}.operator", operator, text)
     if operator == "Exists" and toleration.get("value"):
         text = "value must be empty when `operator` is 'Exists'"
@@ -268,6 +275,8 @@ def pod_update(new: Json, old: Json) -> Errors:
 
     kept = [json.dumps(toleration, sort_keys=True) for toleration in new["spec"].get("tolerations") or ()]
     if any(json.dumps(toleration, sort_keys=True) not in kept for toleration in old["spec"].get("tolerations") or ()):
-        yield forbidden_field("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+        yield forbidden_field(
+            "spec.tolerations", "existing toleration can not be modified except its tolerationSeconds"
+        )
     if fixed(new) != fixed(old):
         yield forbidden_field("spec", f"pod updates may not change fields other than {MUTABLE}")

@@ -21,7 +21,9 @@ def check(value: Any, schema: Schema, path: str = "") -> Errors:
         return
     if not _fits(value, schema.kind):
         expected = _TYPES.get(schema.kind, schema.kind)
-        kind = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array"}.get(type(value), "object")
+        kind = {bool: "boolean", str: "string", int: "integer", float: "number", list: "array"}.get(
+            type(value), "object"
+        )
         yield type_invalid(path, kind, f'{path} in body must be of type {expected}: "{kind}"')
         return
     yield from _limits(value, schema.raw, path)
@@ -82,7 +84,9 @@ def _limits(value: Any, raw: Json, path: str) -> Errors:
             text = f"{path} in body should have at least {raw['minItems']} items"
             yield invalid_value(path, len(value), text)
         if "maxItems" in raw and len(value) > raw["maxItems"]:
-            yield FieldError(path, "FieldValueTooMany", f"Too many: {len(value)}: must have at most {raw['maxItems']} items")
+            yield FieldError(
+                path, "FieldValueTooMany", f"Too many: {len(value)}: must have at most {raw['maxItems']} items"
+            )
 
 
 def _repeated(value: list[Any], schema: Schema, path: str) -> Errors:
@@ -109,7 +113,9 @@ def definition(obj: Json) -> Errors:
     if spec["scope"] not in ("Cluster", "Namespaced"):
         yield unsupported("spec.scope", spec["scope"], ("Cluster", "Namespaced"))
     if sum(bool(version.get("storage")) for version in spec["versions"]) != 1:
-        yield invalid_value("spec.versions", spec["versions"], "must have exactly one version marked as storage version")
+        yield invalid_value(
+            "spec.versions", spec["versions"], "must have exactly one version marked as storage version"
+        )
     for index, version in enumerate(spec["versions"]):
         declared = (version.get("schema") or {}).get("openAPIV3Schema")
         path = f"spec.versions[{index}].schema.openAPIV3Schema"

@@ -23,6 +23,7 @@ MUTABLE_STATEFUL_SET = (
 
 
 def workload(obj: Json, *, policies: tuple[str, ...] = ("Always",)) -> Errors:
+    """What all that make pods have in common: the selector, and the template that it must select."""
     spec = obj["spec"]
     selector, template = spec.get("selector"), spec.get("template") or {}
     labels = (template.get("metadata") or {}).get("labels") or {}
@@ -47,7 +48,9 @@ def _selector_errors(selector: Json | None, path: str) -> Errors:
         if rule["operator"] in ("In", "NotIn") and not rule.get("values"):
             yield required(f"{here}.values", "must be specified when `operator` is 'In' or 'NotIn'")
         elif rule["operator"] in ("Exists", "DoesNotExist") and rule.get("values"):
-            yield forbidden_field(f"{here}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+            yield forbidden_field(
+                f"{here}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            )
         elif rule["operator"] not in ("In", "NotIn", "Exists", "DoesNotExist"):
             yield invalid_value(f"{here}.operator", rule["operator"], "not a valid selector operator")
 
@@ -61,6 +64,7 @@ def _int_or_percent(value: Any, path: str) -> Errors:
 
 
 def daemon_set(obj: Json) -> Errors:
+    """DaemonSets."""
     yield from workload(obj)
     strategy = obj["spec"]["updateStrategy"]
     if strategy["type"] not in ("RollingUpdate", "OnDelete"):
@@ -71,12 +75,15 @@ def daemon_set(obj: Json) -> Errors:
         yield from _int_or_percent(rolling["maxSurge"], f"{path}.maxSurge")
         unavailable, surge = (rolling[name] not in (0, "0%") for name in ("maxUnavailable", "maxSurge"))
         if unavailable and surge:
-            yield invalid_value(f"{path}.maxSurge", rolling["maxSurge"], "may not be set when maxUnavailable is non-zero")
+            yield invalid_value(
+                f"{path}.maxSurge", rolling["maxSurge"], "may not be set when maxUnavailable is non-zero"
+            )
         if not unavailable and not surge:
             yield required(f"{path}.maxUnavailable", "cannot be 0 when maxSurge is 0")
 
 
 def deployment(obj: Json) -> Errors:
+    """Deployments."""
     yield from workload(obj)
     strategy = obj["spec"]["strategy"]
     if strategy["type"] not in ("Recreate", "RollingUpdate"):
@@ -89,14 +96,18 @@ def deployment(obj: Json) -> Errors:
         yield from _int_or_percent(rolling["maxUnavailable"], f"{path}.maxUnavailable")
         yield from _int_or_percent(rolling["maxSurge"], f"{path}.maxSurge")
         if rolling["maxUnavailable"] in (0, "0%") and rolling["maxSurge"] in (0, "0%"):
-            yield invalid_value(f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0")
+            yield invalid_value(
+                f"{path}.maxUnavailable", rolling["maxUnavailable"], "may not be 0 when `maxSurge` is 0"
+            )
 
 
 def job(obj: Json) -> Errors:
+    """Jobs, whose pods end."""
     yield from workload(obj, policies=("OnFailure", "Never"))
 
 
 def stateful_set_change(new: Json, old: Json) -> Errors:
+    """Most of a StatefulSet's spec stays."""
     before = {key: value for key, value in old["spec"].items() if key not in MUTABLE_STATEFUL_SET}
     after = {key: value for key, value in new["spec"].items() if key not in MUTABLE_STATEFUL_SET}
     if before != after:

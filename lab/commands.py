@@ -1,0 +1,36 @@
+"""``inv lab-up`` and ``inv lab-down``."""
+
+from lab import record
+from lab.lab import Lab
+
+DEFAULT_NAME = "lab"
+
+
+def up(name: str = DEFAULT_NAME, *, engine: str | None = None) -> None:
+    """Make a lab and start it; print what there is and what to type next. What fails or is interrupted is removed."""
+    lab = Lab.create(name, engine=engine)
+    try:
+        lab.up()
+    except BaseException:
+        lab.down()
+        raise
+    print(f"The lab {name} is up:")
+    for host in lab.hosts:
+        address, port = host.endpoint
+        print(f"  {host.name:<16} {address}{'' if port == 22 else f' port {port}'}")
+    print(
+        f"""
+Next:
+  export SCOUT_SITE={lab.site}
+  inv list-hosts
+  inv deploy-ollama --hosts phi --plan
+  ssh -i $SCOUT_SITE/keys/operator -o UserKnownHostsFile=$SCOUT_SITE/known_hosts scout@{lab.hosts[0].endpoint[0]}
+  inv lab-down --name {name}"""
+    )
+
+
+def down(name: str = DEFAULT_NAME) -> None:
+    """End a lab, also one that crashed or was never finished."""
+    Lab.load(name).down()
+    rest = record.names()
+    print(f"The lab {name} is gone." + (f" Still there: {', '.join(rest)}" if rest else ""))

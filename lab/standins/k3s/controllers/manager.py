@@ -1,0 +1,111 @@
+"""Runs the controllers over the cluster's objects, after every change."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from lab.standins.k3s.controllers import daemonset, deployment, endpoints, job, nodes, scheduler, service_accounts, service_lb
+from lab.standins.k3s.journal import log
+from lab.standins.k3s.objects import Object, name_of
+from lab.standins.k3s.world import World, run_until_stopped
+from lab.standins.k3s.writes import Write
+
+COLLECTIONS = (
+    "v1/pods",
+    "v1/nodes",
+    "v1/services",
+    "v1/endpoints",
+    "v1/namespaces",
+    "v1/serviceaccounts",
+    "apps/v1/daemonsets",
+    "apps/v1/deployments",
+    "apps/v1/replicasets",
+    "apps/v1/controllerrevisions",
+    "batch/v1/jobs",
+    "discovery.k8s.io/v1/endpointslices",
+)
+LEASES = "coordination.k8s.io/v1/leases"  # they change all the time, and matter only when they do not
+ROUND_SECONDS = 2.0  # for what only time changes: silent nodes, minReadySeconds
+
+
+class Manager:
+    """All controllers, in one thread: each sees what the one before it wrote."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._heartbeats = nodes.Heartbeats()
+
+    def run(self) -> None:
+        """Until the world stops."""
+        run_until_stopped(self._world, self.round, ROUND_SECONDS)
+
+    def round(self) -> None:
+        for controller in (
+            self._nodes,
+            self._daemon_sets,
+            self._deployments,
+            self._replica_sets,
+            self._jobs,
+            self._scheduler,
+            self._services,
+            self._namespaces,
+        ):
+            for decide, about in controller():
+                try:
+                    self._world.apply(decide())
+                except (KeyError, ValueError, TypeError) as error:  # one odd object must not stop the others
+                    log("error", f"{about}: {type(error).__name__}: {error}")
+
+    def _each(self, collection: str, reconcile: Callable[[Object], list[Write]]) -> "Iterator[Decision]":
+        for obj in self._world.list(collection):
+            yield lambda obj=obj: reconcile(obj), f"{collection} {name_of(obj)}"
+
+    def _nodes(self) -> "Iterator[Decision]":
+        now = time.monotonic()
+        self._heartbeats.observe(self._world.list(LEASES), now)
+        pods = self._world.list("v1/pods")
+        return self._each(
+            "v1/nodes", lambda node: nodes.reconcile(node, pods, missing=self._heartbeats.missing(node, now))
+        )
+
+    def _daemon_sets(self) -> "Iterator[Decision]":
+        w = self._world
+        return self._each(
+            daemonset.COLLECTION,
+            lambda d: daemonset.reconcile(d, w.list("v1/nodes"), w.list("v1/pods"), w.list("apps/v1/controllerrevisions")),
+        )
+
+    def _deployments(self) -> "Iterator[Decision]":
+        w = self._world
+        return self._each(
+            deployment.DEPLOYMENTS, lambda d: deployment.reconcile(d, w.list(deployment.REPLICA_SETS), w.list("v1/pods"))
+        )
+
+    def _replica_sets(self) -> "Iterator[Decision]":
+        return self._each(
+            deployment.REPLICA_SETS, lambda r: deployment.reconcile_replica_set(r, self._world.list("v1/pods"))
+        )
+
+    def _jobs(self) -> "Iterator[Decision]":
+        return self._each(job.COLLECTION, lambda j: job.reconcile(j, self._world.list("v1/pods")))
+
+    def _scheduler(self) -> "Iterator[Decision]":
+        yield lambda: scheduler.reconcile(self._world.list("v1/nodes"), self._world.list("v1/pods")), "scheduler"
+
+    def _services(self) -> "Iterator[Decision]":
+        w = self._world
+        yield from self._each(
+            "v1/services",
+            lambda s: endpoints.reconcile(s, w.list("v1/pods"), w.list(endpoints.SLICES), w.list("v1/endpoints")),
+        )
+        yield from self._each(
+            "v1/services", lambda s: service_lb.reconcile(s, w.list("v1/nodes"), w.list(endpoints.SLICES))
+        )
+
+    def _namespaces(self) -> "Iterator[Decision]":
+        return self._each(
+            "v1/namespaces", lambda n: service_accounts.reconcile(n, self._world.list("v1/serviceaccounts"))
+        )
+
+
+Decision = tuple[Callable[[], list[Write]], str]
+"""What decides on writes, and about what, for the journal."""

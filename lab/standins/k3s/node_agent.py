@@ -1,0 +1,96 @@
+"""Registers the node, renews its lease and keeps its status, from a thread of its own."""
+
+import threading
+import time
+from http import HTTPStatus
+
+from lab.standins.k3s import node_status
+from lab.standins.k3s.api import Api, ApiError
+from lab.standins.k3s.gpus import Ledger
+from lab.standins.k3s.hostinfo import HostInfo
+from lab.standins.k3s.journal import log
+from lab.standins.k3s.objects import Object, micro_timestamp
+
+LEASES, LEASE_NAMESPACE = "coordination.k8s.io/v1/leases", "kube-node-lease"
+HEARTBEAT_SECONDS = 2.0
+GPU_SECONDS = 10.0
+STATUS_SECONDS = 60.0
+RETRY_SECONDS = 0.5
+
+
+class NodeAgent:
+    """Speaks for this node."""
+
+    def __init__(self, api: Api, host: HostInfo, gpus: Ledger) -> None:
+        self._api = api
+        self._host = host
+        self._gpus = gpus
+        self._gpu_count = gpus.refresh()
+        self._stopped = threading.Event()
+
+    def register(self) -> None:
+        """Create or update the Node; waits for an API server that does not answer yet."""
+        metadata = node_status.metadata(self._host)
+        while not self._stopped.is_set():
+            try:
+                node = self._register(metadata)
+                self._patch_status(node)
+                self._renew()
+                return
+            except ApiError as error:
+                log("info", f"Waiting to retrieve agent configuration; server is not ready: {error}")
+                self._stopped.wait(RETRY_SECONDS)
+
+    def run(self) -> None:
+        """Heartbeats until `stop`; the status is written when it changes, and once a minute."""
+        looked_at = written_at = time.monotonic()
+        while not self._stopped.wait(HEARTBEAT_SECONDS):
+            now = time.monotonic()
+            changed = False
+            if now - looked_at >= GPU_SECONDS:
+                looked_at, before = now, self._gpu_count
+                self._gpu_count = self._gpus.refresh()
+                changed = before != self._gpu_count
+            try:
+                self._renew()
+                node = self._api.get("v1/nodes", "", self._host.me.node_name)
+                if node is None:
+                    self._register(node_status.metadata(self._host))
+                elif changed or now - written_at >= STATUS_SECONDS or _doubted(node):
+                    self._patch_status(node)
+                    written_at = now
+            except ApiError as error:
+                log("debug", f"heartbeat: {error}")
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _register(self, metadata: Object) -> Object:
+        found = self._api.get("v1/nodes", "", self._host.me.node_name)
+        if found is None:
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": node_status.spec(self._host)}
+            return self._api.create("v1/nodes", node)
+        wanted = {key: metadata[key] for key in ("labels", "annotations")}
+        return self._api.patch("v1/nodes", found, {"metadata": wanted})
+
+    def _patch_status(self, node: Object) -> None:
+        status = node_status.status(self._host, node, self._gpu_count)
+        self._api.patch("v1/nodes", node, {"status": status}, status=True)
+
+    def _renew(self) -> None:
+        name = self._host.me.node_name
+        metadata = {"name": name, "namespace": LEASE_NAMESPACE}
+        spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": micro_timestamp()}
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+        try:
+            self._api.patch(LEASES, lease, {"spec": {"renewTime": spec["renewTime"]}})
+        except ApiError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
+            self._api.create(LEASES, lease)
+
+
+def _doubted(node: Object) -> bool:
+    """Whether the node controller has given the node up meanwhile."""
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

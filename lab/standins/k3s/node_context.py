@@ -1,0 +1,28 @@
+"""What the pods of a node share."""
+
+from dataclasses import dataclass
+
+from lab.standins.k3s.api import Api
+from lab.standins.k3s.events import Recorder
+from lab.standins.k3s.gpus import Ledger
+from lab.standins.k3s.hostinfo import HostInfo
+from lab.standins.k3s.image_manager import ImageManager
+from lab.standins.k3s.objects import Object
+from lab.standins.k3s.world import World
+
+
+@dataclass(frozen=True)
+class NodeContext:
+    host: HostInfo
+    api: Api
+    world: World
+    recorder: Recorder
+    images: ImageManager
+    gpus: Ledger
+    containerd_config: str  # config.toml as rendered when the service started
+
+    def secret(self, namespace: str, name: str) -> Object | None:
+        return self.api.get("v1/secrets", namespace, name)
+
+    def config_map(self, namespace: str, name: str) -> Object | None:
+        return self.api.get("v1/configmaps", namespace, name)
