@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import hashlib
 import hmac
@@ -131,29 +130,29 @@ def _load(path: Path, _mtime_ns: int, _size: int) -> KnownHosts:
 def _entries(path: Path) -> Iterator[Entry]:
     for number, text in enumerate(path.read_text(errors="replace").splitlines(), 1):
         fields = text.split()
-        if not fields or fields[0].startswith("#"):
+        # Host certificates are not used: a line for their authority vouches for no plain key.
+        if not fields or fields[0].startswith("#") or fields[0] == "@cert-authority":
             continue
-        marker = fields.pop(0) if fields[0].startswith("@") else ""
-        if marker == "@cert-authority":
-            continue  # host certificates are not used: such a line vouches for no plain key
         try:
-            names, kind, blob = fields[:3]
-            key = HostKey(kind, base64.b64decode(blob, validate=True))
-        except (ValueError, binascii.Error):
-            key = None
-        if key is None or marker not in ("", "@revoked") or not _says_its_type(key):
+            yield _entry(number, fields)
+        except ValueError:
             raise Trouble(
                 f"{path}: line {number} is not a known_hosts entry",
                 why=f"expected: [@revoked] name[,name…] type key, found: {text[:60]}",
                 next=f"correct or delete line {number} of {path}",
-            )
-        yield Entry(number, marker == "@revoked", tuple(names.split(",")), key)
+            ) from None
 
 
-def _says_its_type(key: HostKey) -> bool:
+def _entry(number: int, fields: list[str]) -> Entry:
+    """Raises ValueError unless the fields are those of a line with a plain key."""
+    revoked = fields[0] == "@revoked"
+    names, kind, blob, *_comment = fields[1:] if revoked else fields
+    entry = Entry(number, revoked, tuple(names.split(",")), HostKey(kind, base64.b64decode(blob, validate=True)))
+    entry.matches("")  # a hashed name must be one that can be compared
     # A key begins with its own type, length first: the two fields of the line must agree.
-    kind = key.type.encode()
-    return key.blob.startswith(len(kind).to_bytes(4) + kind)
+    if names.startswith("@") or not entry.key.blob.startswith(len(kind).to_bytes(4) + kind.encode()):
+        raise ValueError
+    return entry
 
 
 def _matches(pattern: str, name: str) -> bool:

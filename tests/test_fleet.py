@@ -26,7 +26,10 @@ def site(*names: str) -> Site:
         name: Host(name=name, cluster="test", address=f"192.0.2.{number}", roles=frozenset({"server"}))
         for number, name in enumerate(names, 1)
     }
-    return Site(Path("nowhere"), {"test": ScoutCluster.model_construct(name="test", kind="scout", hosts=hosts)})
+    return Site(
+        Path("nowhere"),
+        {"test": ScoutCluster.model_construct(name="test", kind="scout", environment="phi", hosts=hosts)},
+    )
 
 
 def test_every_host_has_an_outcome_in_the_order_given() -> None:

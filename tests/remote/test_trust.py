@@ -90,7 +90,7 @@ def test_a_key_of_another_kind_may_join_a_known_one(start_sshd: StartSshd, known
 
 
 def test_the_jump_host_first_then_the_host_behind_it(
-    start_sshd: StartSshd, shared_sshd: Sshd, known_hosts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    start_sshd: StartSshd, shared_sshd: Sshd, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jump = start_sshd()
     host = shared_sshd.host(jump=jump)

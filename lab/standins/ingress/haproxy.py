@@ -33,7 +33,9 @@ frontend ping
 """
 
 # haproxy answers 503 when a server refuses the connection, Traefik 502.
-BAD_GATEWAY = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 11\r\n\r\nBad Gateway"
+BAD_GATEWAY = (
+    "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 11\r\n\r\nBad Gateway"
+)
 
 TEXT = 'content-type "text/plain; charset=utf-8"'
 

@@ -150,5 +150,3 @@ def traefik_service(values: Mapping[str, Any]) -> Object:
             ],
         },
     }
-
-

@@ -15,7 +15,7 @@ from lab.standins.images import PROGRAMS
 from lab.standins.k3s.registries import parse_reference
 from lab.standins.k3s.volumes import Mount
 
-STATE = Path("/run/k3s/containerd")  # gone after a reboot, as the processes are
+STATE = Path("/run/k3s/containerd/pods")  # gone after a reboot, as the processes are
 KILL_SECONDS = 10.0
 SHIM_SECONDS = 10.0
 SHIM = Path(__file__).with_name("container-shim.sh")
@@ -171,12 +171,18 @@ def remove_pod(pod_uid: str) -> None:
 
 def kill_pod(pod_uid: str) -> None:
     """End at once whatever still runs of a pod that the API no longer knows, and forget it."""
-    for directory in (STATE / pod_uid).iterdir():
-        found = Container.find(pod_uid, directory.name)
+    for name in names(pod_uid):
+        found = Container.find(pod_uid, name)
         if found is not None and found.alive():
             found.kill()
             found.wait(KILL_SECONDS)
     remove_pod(pod_uid)
+
+
+def names(pod_uid: str) -> list[str]:
+    """The containers of a pod of which anything is left here."""
+    directory = STATE / pod_uid
+    return sorted(p.name for p in directory.iterdir() if p.is_dir()) if directory.exists() else []
 
 
 def pods_on_node() -> list[str]:

@@ -48,9 +48,7 @@ def _from_object(source: Mapping[str, Any], namespace: str, objects: Objects) ->
     return {}
 
 
-def _value_from(
-    source: Mapping[str, Any], pod: Object, container: Mapping[str, Any], objects: Objects
-) -> str | None:
+def _value_from(source: Mapping[str, Any], pod: Object, container: Mapping[str, Any], objects: Objects) -> str | None:
     namespace = namespace_of(pod)
     for kind, noun in (("secret", "Secret"), ("configMap", "ConfigMap")):
         if f"{kind}KeyRef" in source:

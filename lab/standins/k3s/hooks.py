@@ -22,7 +22,9 @@ def run(hook: Mapping[str, Any], spec: Mapping[str, Any], address: str, containe
         try:
             done = container.exec(command, timeout)
         except (subprocess.TimeoutExpired, OSError) as error:
-            raise HookError(f"Exec lifecycle hook ({command}) for Container {spec['name']!r} failed: {error}") from error
+            raise HookError(
+                f"Exec lifecycle hook ({command}) for Container {spec['name']!r} failed: {error}"
+            ) from error
         if done.returncode != 0:
             raise HookError(f"command '{' '.join(command)}' exited with {done.returncode}: {done.stderr}")
     elif "httpGet" in hook:

@@ -65,3 +65,9 @@ def _peer(data: dict[str, Any]) -> Peer:
         node_index=int(data["node_index"]),
         roles=tuple(data["roles"]),
     )
+
+
+def read_version(path: Path = HOST_JSON) -> str:
+    """K3s's version. Raises OSError or KeyError when the host has no K3s."""
+    data: dict[str, Any] = json.loads(path.read_text())
+    return str(data["k3s"]["version"])

@@ -57,4 +57,3 @@ class ImageManager:
         size = f"Image size: {image.size} bytes."
         emit("Pulled", f'Successfully pulled image "{name}" in {took} ({took} including waiting). {size}', False)
         return image
-

@@ -104,4 +104,3 @@ class Kubelet:
             address = self._addresses.get(uid)
             if address:
                 cluster_dns.write(worker.pod, address, services)
-

@@ -51,7 +51,9 @@ def program_of(image: str) -> Program:
     try:
         return PROGRAMS[parse_reference(image).repository]
     except KeyError:
-        raise environment.ConfigError(f'no program of the lab plays the image "{image}" (lab/standins/images.py)') from None
+        raise environment.ConfigError(
+            f'no program of the lab plays the image "{image}" (lab/standins/images.py)'
+        ) from None
 
 
 def _devices(node: NodeContext, pod: Object, spec: Mapping[str, Any]) -> dict[str, str]:

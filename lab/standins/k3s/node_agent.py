@@ -26,12 +26,11 @@ class NodeAgent:
         self._host = host
         self._gpus = gpus
         self._gpu_count = gpus.refresh()
-        self._stopped = threading.Event()
 
-    def register(self) -> None:
+    def register(self, stop: threading.Event) -> None:
         """Create or update the Node; waits for an API server that does not answer yet."""
         metadata = node_status.metadata(self._host)
-        while not self._stopped.is_set():
+        while not stop.is_set():
             try:
                 node = self._register(metadata)
                 self._patch_status(node)
@@ -39,12 +38,12 @@ class NodeAgent:
                 return
             except ApiError as error:
                 log("info", f"Waiting to retrieve agent configuration; server is not ready: {error}")
-                self._stopped.wait(RETRY_SECONDS)
+                stop.wait(RETRY_SECONDS)
 
-    def run(self) -> None:
-        """Heartbeats until `stop`; the status is written when it changes, and once a minute."""
+    def run(self, stop: threading.Event) -> None:
+        """Heartbeats until stopped; the status is written when it changes, and once a minute."""
         looked_at = written_at = time.monotonic()
-        while not self._stopped.wait(HEARTBEAT_SECONDS):
+        while not stop.wait(HEARTBEAT_SECONDS):
             now = time.monotonic()
             changed = False
             if now - looked_at >= GPU_SECONDS:
@@ -61,9 +60,6 @@ class NodeAgent:
                     written_at = now
             except ApiError as error:
                 log("debug", f"heartbeat: {error}")
-
-    def stop(self) -> None:
-        self._stopped.set()
 
     def _register(self, metadata: Object) -> Object:
         found = self._api.get("v1/nodes", "", self._host.me.node_name)

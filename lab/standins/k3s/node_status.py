@@ -46,7 +46,11 @@ def metadata(host: HostInfo) -> Object:
         **({"node-role.kubernetes.io/control-plane": "true"} if host.is_server else {}),
         **gpu_labels(),
     }
-    annotations = {"k3s.io/hostname": name, "k3s.io/internal-ip": address, "alpha.kubernetes.io/provided-node-ip": address}
+    annotations = {
+        "k3s.io/hostname": name,
+        "k3s.io/internal-ip": address,
+        "alpha.kubernetes.io/provided-node-ip": address,
+    }
     return {"name": name, "labels": labels, "annotations": annotations}
 
 

@@ -56,7 +56,9 @@ def build(
         "hostIP": addresses["hostIP"],
         "hostIPs": [{"ip": addresses["hostIP"]}],
         "qosClass": qos_class(pod["spec"]),
-        "conditions": _conditions(pod, initialized, not_ready, [c.name for c in init if c.exit_code != 0], phase, addresses),
+        "conditions": _conditions(
+            pod, initialized, not_ready, [c.name for c in init if c.exit_code != 0], phase, addresses
+        ),
         "containerStatuses": [c.status(images[c.name]) for c in containers],
     }
     if addresses.get("podIP"):
@@ -87,7 +89,12 @@ def _phase(spec: Mapping[str, Any], init: list[ContainerState], containers: list
 
 
 def _conditions(
-    pod: Object, initialized: bool, not_ready: list[str], not_initialized: list[str], phase: str, addresses: Mapping[str, str]
+    pod: Object,
+    initialized: bool,
+    not_ready: list[str],
+    not_initialized: list[str],
+    phase: str,
+    addresses: Mapping[str, str],
 ) -> list[Object]:
     def made(kind: str, status: bool, reason: str = "", message: str = "") -> Object:
         return make_condition(condition(pod, kind), kind, status, reason, message)

@@ -17,7 +17,16 @@ from lab.standins.k3s.container_runner import ContainerRunner, stop_all
 from lab.standins.k3s.containerd_config import has_runtime
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.node_context import NodeContext
-from lab.standins.k3s.objects import Object, condition, is_deleted, name_of, namespace_of, requests_of, timestamp, uid_of
+from lab.standins.k3s.objects import (
+    Object,
+    condition,
+    is_deleted,
+    name_of,
+    namespace_of,
+    requests_of,
+    timestamp,
+    uid_of,
+)
 
 MOUNT_RETRY_SECONDS = (0.5, 122.0)  # the first and the longest, doubling
 SANDBOX_RETRY_SECONDS = 10.0
@@ -169,7 +178,9 @@ class PodWorker(threading.Thread):
         if runtime_class is None:
             raise ValueError(f'failed to get sandbox runtime: RuntimeClass "{name}" not found')
         if not has_runtime(self._node.containerd_config, runtime_class["handler"]):
-            raise ValueError(f'failed to get sandbox runtime: no runtime for "{runtime_class["handler"]}" is configured')
+            raise ValueError(
+                f'failed to get sandbox runtime: no runtime for "{runtime_class["handler"]}" is configured'
+            )
 
     def _make_network(self) -> None:
         me = self._node.host.me

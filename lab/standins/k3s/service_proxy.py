@@ -106,7 +106,11 @@ def _host_ports(pod: Object, node: Node) -> Iterable[str]:
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or []:
             if port.get("hostPort"):
-                own = f"ip daddr {port['hostIP']}" if port.get("hostIP") else "fib daddr type local ip daddr != 127.0.0.0/8"
+                own = (
+                    f"ip daddr {port['hostIP']}"
+                    if port.get("hostIP")
+                    else "fib daddr type local ip daddr != 127.0.0.0/8"
+                )
                 match = f"{_protocol(port)} dport {port['hostPort']}"
                 yield f"{own} {match} dnat to {address}:{port['containerPort']}"
 
@@ -117,7 +121,9 @@ def _protocol(port: Object) -> str:
 
 def _script(nat: list[str], masked: list[str], refused: list[str], node: Node) -> str:
     def chain(name: str, hook: str, rules: list[str]) -> str:
-        return "\n".join([f"  chain {name} {{", *([f"    {hook}"] if hook else []), *(f"    {r}" for r in rules), "  }"])
+        return "\n".join(
+            [f"  chain {name} {{", *([f"    {hook}"] if hook else []), *(f"    {r}" for r in rules), "  }"]
+        )
 
     outward = f"ip saddr {PODS} ip daddr != {PODS} masquerade"
     chains = [

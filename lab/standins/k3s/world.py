@@ -92,7 +92,10 @@ class World:
     def _refused(self, write: Write, error: ApiError) -> None:
         if isinstance(write, Create) and write.collection == "v1/pods":
             self._cannot_create(write.obj, error)
-        elif error.code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):  # somebody else was first: the next round sees it
+        elif error.code not in (
+            HTTPStatus.NOT_FOUND,
+            HTTPStatus.CONFLICT,
+        ):  # somebody else was first: the next round sees it
             log("warning", f"{type(write).__name__} refused: {error}")
 
     def _cannot_create(self, pod: Object, error: ApiError) -> None:

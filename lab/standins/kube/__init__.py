@@ -12,12 +12,12 @@ or inside another one:
     client = server.client("scheduler")          # lab.standins.kube.client.Client
     server.close()
 
-`serve(..., logs=callable)` answers for pods' logs: (pod, container, options) -> iterator of bytes, ApiError when there is
-none; without it the kubelet at the node's InternalIP is asked: GET http://IP:10250/containerLogs/NAMESPACE/POD/CONTAINER,
-with `kubelet_token` as bearer token.
+`serve(..., logs=callable)` answers for pods' logs: (pod, container, options) -> iterator of bytes, ApiError when there
+is none; without it the kubelet at the node's InternalIP is asked, with `kubelet_token` as bearer token:
+GET http://IP:10250/containerLogs/NAMESPACE/POD/CONTAINER?follow=true&tailLines=10...
 
 It serves discovery, OpenAPI v3, validation against the published schemas and the rules behind them, defaults, the four
 patches and server-side apply with field ownership, dry run, watches, tables, owner references, finalizers, namespaces'
-termination and custom kinds. It runs no controllers but the garbage collector: pods are created, bound and made ready by
-whoever plays scheduler, controllers and kubelet. `tests/lab/test_kube_api_limits.py` lists what it does not do.
+termination and custom kinds. It runs no controllers but the garbage collector: pods are created, bound and made ready
+by whoever plays scheduler, controllers and kubelet. `tests/lab/test_kube_api_limits.py` lists what it does not do.
 """

@@ -84,7 +84,7 @@ def definition(
 
 
 def definitions() -> list[Json]:
-    """The kinds that K3s itself and its Traefik bring (k3s-io/helm-controller, traefik/traefik), and the GPU operator's.
+    """The kinds of K3s's Helm controller (k3s-io/helm-controller), of its Traefik, and of NVIDIA's GPU operator.
 
     Specs are declared as far as this project uses them and open where it does not look.
     """

@@ -154,7 +154,7 @@ class Client:
         propagation: str = "",
         uid: str = "",
     ) -> Json:
-        """Deletes an object; `grace` in seconds, `propagation` Background, Foreground or Orphan; `uid` must match if given."""
+        """Deletes an object: `grace` in seconds, `propagation` Background, Foreground or Orphan, `uid` the one expected."""
         options: Json = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
@@ -260,7 +260,7 @@ class Client:
         return result
 
     def _exchange(self, method: str, path: str, query: dict[str, str], body: Any, media_type: str) -> tuple[int, bytes]:
-        """One request on this thread's connection; once more on a new one when the kept one has been closed meanwhile."""
+        """One request on this thread's connection; once more on a new one when the kept one was closed meanwhile."""
         kept: http.client.HTTPSConnection | None = getattr(self._local, "connection", None)
         for connection in filter(None, (kept, None if kept else self._connect(self._timeout))):
             try:

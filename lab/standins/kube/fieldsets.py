@@ -1,8 +1,8 @@
 """Sets of fields, as managedFields records who owns what; and merging, comparing and removing by them.
 
-A path is a tuple of the elements that FieldsV1 uses as keys: `f:name` (a field or map key), `k:{"name":"x"}` (an element
-of a list by its keys), `v:"x"` (an element of a set). The rules are those of sigs.k8s.io/structured-merge-diff (typed/
-and fieldpath/), the library behind server-side apply.
+A path is a tuple of the elements that FieldsV1 uses as keys: `f:name` (a field or map key), `k:{"name":"x"}` (an
+element of a list by its keys), `v:"x"` (an element of a set). The rules are those of the library behind server-side
+apply, sigs.k8s.io/structured-merge-diff (typed/ and fieldpath/).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def container_of(pod: Json, wanted: str) -> str:
 def from_kubelet(node_of: Callable[[str], Json | None], token: str, *, timeout: float = 30) -> Logs:
     """Logs over plain HTTP from the kubelet at the node's InternalIP: GET /containerLogs/NAMESPACE/POD/CONTAINER.
 
-    `token` goes with it as a bearer token; `timeout` (seconds) bounds connecting and each read of a log that is not followed.
+    `token` goes with it as a bearer token; `timeout` (seconds) bounds connecting, and reading what is not followed.
     """
 
     def ask(pod: Json, container: str, options: dict[str, str]) -> Iterator[bytes]:

@@ -94,7 +94,7 @@ def _remove(document: Any, path: list[str]) -> Any:
 def strategic_patch(target: Any, patch: Json, schema: Schema) -> Json:
     """Kubernetes' own format: lists of objects merge by the key their type declares, `$` directives steer.
 
-    Source: k8s.io/apimachinery/pkg/util/strategicpatch/patch.go. Raises ApiError 400 for a directive that makes no sense.
+    Source: k8s.io/apimachinery/pkg/util/strategicpatch/patch.go. Raises ApiError 400 for an item without its key.
     """
     if patch.get("$patch") == "replace":
         whole: Json = _plain({key: value for key, value in patch.items() if key != "$patch"})

@@ -159,7 +159,7 @@ class Api:
     def _save(
         self, place: Place, old: Json | None, new: Json, write: Write, owners: ownership.Owners | None = None
     ) -> Json:
-        """Completes, checks and stores `new`. Without `owners` this is an ordinary write: the writer owns what it changes."""
+        """Completes, checks and stores `new`. Without `owners` it is an ordinary write: who changes a field owns it."""
         given = new["metadata"].pop("managedFields", None)
         if place.subresource != "status":
             self._complete(place, old, new)

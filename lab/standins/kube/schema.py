@@ -89,7 +89,7 @@ class Schema:
     def atomic(self) -> bool:
         """Whether the whole value has one owner and is replaced as one."""
         if self.kind == "list":
-            return self.raw.get("x-kubernetes-list-type", "atomic") == "atomic"
+            return bool(self.raw.get("x-kubernetes-list-type", "atomic") == "atomic")
         return self.kind in SCALARS or bool(self.raw.get("x-kubernetes-map-type") == "atomic")
 
     @cached_property

@@ -91,7 +91,7 @@ def matches(selector: Json | None, own: dict[str, str]) -> bool:
 
 
 def fields(text: str, collection: str) -> Match:
-    """A field selector: `metadata.name=a,status.phase!=Running`. Raises ApiError 400 for a field that is not selectable."""
+    """A field selector: `metadata.name=a,status.phase!=Running`. Raises ApiError 400 for a field that has none."""
     known = {"metadata.name": "", "metadata.namespace": "", **FIELDS.get(collection, {})}
     tests: list[Match] = []
     for term in filter(None, text.split(",")):

@@ -92,9 +92,9 @@ def serve(
 ) -> Server:
     """Starts an API server in this process and returns it.
 
-    `data` keeps its objects and, unless `files` are given, its certificates, made for `names`, the listening address and
-    the usual in-cluster names. `tokens` maps bearer tokens to user names. Port 0 picks a free one. `logs` answers for
-    pods' logs; without it the pod's kubelet is asked, with `kubelet_token`.
+    `data` keeps its objects and, unless `files` are given, its certificates: made for `names`, the listening address
+    and the usual in-cluster names. `tokens` maps bearer tokens to user names. Port 0 picks a free one. `logs` answers
+    for pods' logs; without it the pod's kubelet is asked, with `kubelet_token`.
     """
     data.mkdir(parents=True, exist_ok=True)
     usual = [

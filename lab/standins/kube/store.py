@@ -62,7 +62,8 @@ class Store:
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute(
-            "CREATE TABLE IF NOT EXISTS objects (collection, namespace, name, object, PRIMARY KEY (collection, namespace, name))"
+            "CREATE TABLE IF NOT EXISTS objects"
+            " (collection, namespace, name, object, PRIMARY KEY (collection, namespace, name))"
         )
         self._database.execute("CREATE TABLE IF NOT EXISTS counter (version INTEGER)")
         self._objects: dict[str, dict[tuple[str, str], Json]] = {}

@@ -33,7 +33,9 @@ class _Place:
     pods: list[Object]
 
 
-def reconcile(daemon_set: Object, nodes: list[Object], pods: Iterable[Object], revisions: Iterable[Object]) -> list[Write]:
+def reconcile(
+    daemon_set: Object, nodes: list[Object], pods: Iterable[Object], revisions: Iterable[Object]
+) -> list[Write]:
     """What brings the set closer to its spec, and its status."""
     if is_deleted(daemon_set):
         return []

@@ -195,4 +195,3 @@ def reconcile_replica_set(replica_set: Object, pods: Iterable[Object]) -> list[W
             "observedGeneration": replica_set["metadata"]["generation"],
         },
     )
-

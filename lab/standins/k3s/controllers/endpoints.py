@@ -12,7 +12,9 @@ SLICES = "discovery.k8s.io/v1/endpointslices"
 SERVICE_NAME = "kubernetes.io/service-name"
 
 
-def reconcile(service: Object, pods: Iterable[Object], slices: Iterable[Object], endpoints: Iterable[Object]) -> list[Write]:
+def reconcile(
+    service: Object, pods: Iterable[Object], slices: Iterable[Object], endpoints: Iterable[Object]
+) -> list[Write]:
     """One slice and one Endpoints object for the service."""
     selector = service["spec"].get("selector")
     if not selector or is_deleted(service) or service["spec"].get("type") == "ExternalName":

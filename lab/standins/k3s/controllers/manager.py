@@ -3,7 +3,16 @@
 import time
 from collections.abc import Callable, Iterator
 
-from lab.standins.k3s.controllers import daemonset, deployment, endpoints, job, nodes, scheduler, service_accounts, service_lb
+from lab.standins.k3s.controllers import (
+    daemonset,
+    deployment,
+    endpoints,
+    job,
+    nodes,
+    scheduler,
+    service_accounts,
+    service_lb,
+)
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.objects import Object, name_of
 from lab.standins.k3s.world import World, run_until_stopped
@@ -71,13 +80,16 @@ class Manager:
         w = self._world
         return self._each(
             daemonset.COLLECTION,
-            lambda d: daemonset.reconcile(d, w.list("v1/nodes"), w.list("v1/pods"), w.list("apps/v1/controllerrevisions")),
+            lambda d: daemonset.reconcile(
+                d, w.list("v1/nodes"), w.list("v1/pods"), w.list("apps/v1/controllerrevisions")
+            ),
         )
 
     def _deployments(self) -> "Iterator[Decision]":
         w = self._world
         return self._each(
-            deployment.DEPLOYMENTS, lambda d: deployment.reconcile(d, w.list(deployment.REPLICA_SETS), w.list("v1/pods"))
+            deployment.DEPLOYMENTS,
+            lambda d: deployment.reconcile(d, w.list(deployment.REPLICA_SETS), w.list("v1/pods")),
         )
 
     def _replica_sets(self) -> "Iterator[Decision]":

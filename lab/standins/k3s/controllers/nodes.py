@@ -38,7 +38,9 @@ def reconcile(node: Object, pods: Iterable[Object], *, missing: bool) -> list[Wr
     writes: list[Write] = []
     if missing and ready != "Unknown":
         writes.append(_unknown(node))
-        writes.append(Emit(node, "NodeNotReady", f"Node {name_of(node)} status is now: NodeNotReady", "node-controller"))
+        writes.append(
+            Emit(node, "NodeNotReady", f"Node {name_of(node)} status is now: NodeNotReady", "node-controller")
+        )
     if missing:
         writes += [_not_ready(p) for p in pods if p["spec"].get("nodeName") == name_of(node) and is_true(p, "Ready")]
     state = "Unknown" if missing else ready
@@ -59,9 +61,7 @@ def _unknown(node: Object) -> Patch:
 
 def _not_ready(pod: Object) -> Patch:
     """The pod's Ready alone: whether its containers run nobody knows."""
-    conditions = [
-        make_condition(c, "Ready", False) if c["type"] == "Ready" else c for c in pod["status"]["conditions"]
-    ]
+    conditions = [make_condition(c, "Ready", False) if c["type"] == "Ready" else c for c in pod["status"]["conditions"]]
     return Patch("v1/pods", pod, {"status": {"conditions": conditions}}, status=True)
 
 

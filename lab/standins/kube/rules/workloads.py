@@ -1,4 +1,4 @@
-"""DaemonSets, Deployments, StatefulSets, ReplicaSets and Jobs: pkg/apis/apps/validation and pkg/apis/batch/validation."""
+"""DaemonSets, Deployments, StatefulSets, ReplicaSets and Jobs: pkg/apis/apps and batch/validation."""
 
 from __future__ import annotations
 
