@@ -67,7 +67,7 @@ def list_hosts(_: Context, hosts: str = "*", site: str = "", json: bool = False)
     if json:
         report.print_json(rows)
     else:
-        listing.render(rows)
+        report.print_text(listing.render(rows))
 
 
 @task(auto_shortflags=False, help={**{name: HELP[name] for name in ("hosts", "site")}})

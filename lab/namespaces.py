@@ -227,7 +227,8 @@ class NamespaceHost(LabHost):
 
 
 def _start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot: tells it from a later one with the same id."""
+    """When a process that has not ended started, in clock ticks since boot: no later process with its id has the same."""
     with suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[19] if fields[0] != "Z" else None
     return None

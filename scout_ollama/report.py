@@ -80,6 +80,13 @@ def print_json(document: Any) -> None:
     print()
 
 
+def print_text(renderable: Any) -> None:
+    """Print what a person asked to see on standard output."""
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
 def trouble_as_json(trouble: Trouble) -> dict[str, str | None]:
     """Return a trouble as ``host``, ``what``, ``why`` and ``next``."""
     return {"host": trouble.host, "what": trouble.what, "why": trouble.why, "next": trouble.next}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,10 +24,15 @@ class _Listened:
     def __init__(self, sock: Any) -> None:
         self._sock = sock
         self.heard_at = time.monotonic()
+        # sshd leaves Nagle's algorithm on: it holds back its answer to the first channel until the packets before it
+        # are acknowledged, which Linux puts off for 40 ms.
+        self._acknowledges_late = isinstance(sock, socket.socket) and hasattr(socket, "TCP_QUICKACK")
 
     def recv(self, size: int) -> bytes:
         data: bytes = self._sock.recv(size)
         self.heard_at = time.monotonic()
+        if self._acknowledges_late:
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # holds for a moment only
         return data
 
     def __getattr__(self, name: str) -> Any:
@@ -45,18 +51,22 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # Paramiko has no ty
         security.key_types = sorted(security.key_types, key=lambda kind: _signs_for(kind) not in known_types)
         self.packetizer.set_keepalive(KEEPALIVE_SECONDS, self._ask)
 
-    def expect_life(self, within: float = 2 * SILENCE_SECONDS) -> None:
-        """Raise Silence if nothing has been heard within that many seconds.
+    def expect_life(self) -> None:
+        """Raise Silence if nothing has been heard for too long.
 
-        For whoever waits for this connection: its own thread, which asks, may be blocked by a write that never ends.
+        For whoever waits for this connection: its own thread, which asks for a sign of life and notices first, may be
+        blocked by a write that never ends.
         """
+        self._expect_life_within(2 * SILENCE_SECONDS)
+
+    def _expect_life_within(self, seconds: float) -> None:
         silence = time.monotonic() - self._listened.heard_at
-        if silence >= within:
+        if silence >= seconds:
             raise Silence(f"nothing was heard for {silence:.0f} s")
 
     def _ask(self) -> None:
         # Called in the transport's own thread when the connection has been idle for KEEPALIVE_SECONDS.
-        self.expect_life(SILENCE_SECONDS)
+        self._expect_life_within(SILENCE_SECONDS)
         if not self.clear_to_send.is_set():
             return  # keys are being exchanged: a message sent by this thread would wait for itself
         request = paramiko.Message()

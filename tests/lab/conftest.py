@@ -19,7 +19,7 @@ def namespaces() -> None:
 
 
 @pytest.fixture
-def lab(namespaces: None) -> Iterator[Lab]:
+def lab(namespaces: None) -> Iterator[Lab]:  # noqa: ARG001  fixtures are asked for by name
     """Two hosts with SSH and nothing else, ``node-1`` and ``node-2``."""
     with Lab.running(f"test-{os.getpid()}", ssh_hosts(2), k3s=False) as running:
         yield running

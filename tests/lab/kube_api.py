@@ -47,7 +47,9 @@ class Cluster:
         environment = {"KUBECONFIG": f"{home}/kubeconfig", "HOME": home, "PATH": os.environ["PATH"]}
         text = given if isinstance(given, str) or given is None else "\n---\n".join(map(json.dumps, _listed(given)))
         command = [kubectl_path(), *arguments]
-        return subprocess.run(command, env=environment, input=text, capture_output=True, text=True, timeout=SECONDS, check=False)
+        return subprocess.run(
+            command, env=environment, input=text, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
 
     def run(self, *arguments: str, given: Any = None) -> str:
         """What kubectl prints. Fails when it does."""

@@ -2,23 +2,29 @@
 
 import http.client
 import json
-import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab.standins import models
 from lab.standins.ollama.answers import NO_MODEL_RUN
-from tests.lab.ollama_server import DEADLINE_SECONDS, REPOSITORY, STAND_IN, Server, running, wait_for
+from tests.lab.ollama_server import (
+    DEADLINE_SECONDS,
+    REPOSITORY,
+    STAND_IN,
+    Server,
+    path_without_ollama,
+    running,
+    wait_for,
+)
 from tests.lab.test_gpu import Host
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
+def directory(tmp_path: Path) -> Path:
     models.add(tmp_path / "store", "tiny")
-    yield tmp_path
+    return tmp_path
 
 
 def start_request(server: Server, body: dict[str, object]) -> http.client.HTTPConnection:
@@ -118,7 +124,7 @@ class TestGpus:
         configuration = directory / "etc"
         configuration.mkdir()
         Host(configuration, gpus)
-        path = f"{REPOSITORY / 'lab/standins/bin'}:{os.environ['PATH']}"
+        path = f"{REPOSITORY / 'lab/standins/bin'}:{path_without_ollama()}"
         return {"LAB_CONFIGURATION": str(configuration), "PATH": path, "OLLAMA_CONTEXT_LENGTH": "0"}
 
     def test_models_are_in_video_memory_whole(self, directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from scout_ollama.inventory import Host
-from scout_ollama.remote import CommandFailed, RemoteError, Script, SshRemote, transport
+from scout_ollama.remote import CommandFailed, RemoteError, Script, SshRemote, connection, transport
+from scout_ollama.remote.connection import open_socket
+from scout_ollama.remote.route import Hop
 from tests.remote.sshd import Sshd, send
 
 HELLO = Script("hello", "echo hello")
@@ -126,9 +129,12 @@ def test_a_host_that_falls_silent_in_the_middle_is_noticed(
     assert "nothing was heard for 1 s" in message
 
 
+@pytest.mark.parametrize("buffers", ["roomy", "full"])
 def test_a_host_that_falls_silent_while_it_is_sent_much_is_noticed(
-    sshd: Sshd, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sshd: Sshd, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buffers: str
 ) -> None:
+    if buffers == "full":  # then our own writes wait, as they soon do on a link that is cut
+        monkeypatch.setattr(connection, "open_socket", open_socket_with_a_small_buffer)
     monkeypatch.setattr(transport, "KEEPALIVE_SECONDS", 0.2)
     monkeypatch.setattr(transport, "SILENCE_SECONDS", 1.0)
     started, go = tmp_path / "started", tmp_path / "go"
@@ -138,6 +144,14 @@ def test_a_host_that_falls_silent_while_it_is_sent_much_is_noticed(
     for pid in sshd.sessions():
         send(pid, signal.SIGSTOP)
     assert asked.complaint().startswith("gpu-1: the connection was lost during swallow")
+
+
+def open_socket_with_a_small_buffer(
+    hop: Hop, open_socket: Callable[[Hop], socket.socket] = open_socket
+) -> socket.socket:
+    made = open_socket(hop)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    return made
 
 
 def test_a_quiet_script_on_a_healthy_host_is_left_alone(

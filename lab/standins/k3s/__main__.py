@@ -34,7 +34,9 @@ def main(arguments: list[str]) -> int:
         case ["server" | "agent", *_]:
             from lab.standins.k3s import service
 
-            return service.run()
+            status = service.run()
+            sys.stderr.flush()
+            os._exit(status)  # the threads are abandoned where they are: everything that matters is on disk
     print(USAGE, end="")
     return 0 if not arguments or arguments[0] in ("-h", "--help", "help") else 1
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.standins.k3s import hooks, launch
 from lab.standins.k3s.api import ApiError
-from lab.standins.k3s.containers import Container, Exit, Record, StartError
+from lab.standins.k3s.containers import Container, Exit, Launch, Record, StartError
 from lab.standins.k3s.environment import ConfigError
 from lab.standins.k3s.gpus import AllocationError
 from lab.standins.k3s.image_manager import ImageError
@@ -138,7 +138,7 @@ class ContainerRunner:
         self.view.state = {"waiting": {"reason": reason, "message": message}}
         self._due = time.monotonic() + seconds
 
-    def _start(self, wanted: launch.Launch, image: Image, address: str) -> None:
+    def _start(self, wanted: Launch, image: Image, address: str) -> None:
         self.view.restarts += self._was_started
         self._was_started = True
         record = Record(secrets.token_hex(32), self.view.restarts, 0, "", image.name, image.repo_digest, time.time())

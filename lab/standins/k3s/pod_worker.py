@@ -58,11 +58,11 @@ class Bell:
             os.eventfd_read(self._descriptor)
 
 
-class PodWorker(threading.Thread):
+class PodWorker:
     """Runs a pod. `update` tells it what the API says; it ends when nothing of the pod is left on the node."""
 
     def __init__(self, node: NodeContext, pod: Object, take_address: Callable[[Object], str]) -> None:
-        super().__init__(name=f"pod {namespace_of(pod)}/{name_of(pod)}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"pod {namespace_of(pod)}/{name_of(pod)}", daemon=True)
         self.uid = uid_of(pod)
         self._node = node
         self._pod = pod
@@ -90,7 +90,13 @@ class PodWorker(threading.Thread):
     def wake(self) -> None:
         self._bell.ring()
 
-    def run(self) -> None:
+    def start(self) -> None:
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
         try:
             self._live()
         except Going:
@@ -227,7 +233,7 @@ class PodWorker(threading.Thread):
     def _pause(self, seconds: float | None, descriptors: list[int] | None = None) -> None:
         """Sleep until woken, at most `seconds`. Raises Going when the pod is to be stopped."""
         self._check_going()
-        select.select([self._bell, *(descriptors or [])], [], [], seconds)
+        select.select([self._bell.fileno(), *(descriptors or [])], [], [], seconds)
         self._bell.quiet()
         self._check_going()
 
@@ -239,14 +245,12 @@ class PodWorker(threading.Thread):
         addresses = {"hostIP": self._node.host.me.address, "podIP": self._address}
         views = [r.view for r in self._init], [r.view for r in self._containers]
         status = pod_status.build(self._pod, *views, addresses)
-        status["startTime"] = (self._pod.get("status") or {}).get("startTime") or self._started()
+        recorded = (self._pod.get("status") or {}).get("startTime")
+        status["startTime"] = recorded or self._reported.get("startTime") or timestamp()
         # The node controller may have called the pod not ready while this node was silent.
         doubted = condition(self._pod, "Ready").get("status") != condition({"status": status}, "Ready")["status"]
         if status != self._reported or doubted:
             self._write_status(status)
-
-    def _started(self) -> str:
-        return str(self._reported.get("startTime") or timestamp())
 
     def _write_status(self, status: Object) -> None:
         try:

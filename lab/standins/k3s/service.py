@@ -32,7 +32,6 @@ CA = DATA / "agent/server-ca.crt"
 USER = "system:admin"
 API_PORT = 6443
 RETRY_SECONDS = 0.3
-SYNC_SECONDS = 30.0
 
 
 def run() -> int:
@@ -147,8 +146,7 @@ class _Node:
         self._agent.register(stop)
         _notify_ready()
         _thread("node agent", lambda: self._agent.run(stop))
-        self._world.wait_synced(SYNC_SECONDS)
-        _thread("kubelet", self._kubelet.run)
+        _thread("kubelet", self._kubelet.run, after=self._world)
 
     def _start_controllers(self) -> None:
         api = self._api("k3s")
@@ -156,18 +154,20 @@ class _Node:
         world = World(api, recorder, (*manager.COLLECTIONS, *addons.COLLECTIONS), quiet=(manager.LEASES,))
         world.start()
         traefik = addons.Addons(api, world, traefik=self._host.has_traefik)
-        _thread("controllers", lambda: world.wait_synced(SYNC_SECONDS) and manager.Manager(world).run())
-        _thread("addons", lambda: world.wait_synced(SYNC_SECONDS) and traefik.run())
+        for name, run in (("controllers", manager.Manager(world).run), ("addons", traefik.run)):
+            _thread(name, run, after=world)
 
     def _api(self, manager: str) -> Api:
         return Api(f"https://{self._host.server}:{API_PORT}", self._host.token, CA, manager)
 
 
-def _thread(name: str, target: Callable[[], object]) -> None:
-    """A thread whose death by a defect ends the service, so that it is seen."""
+def _thread(name: str, target: Callable[[], None], *, after: World | None = None) -> None:
+    """A thread that begins when a world is complete, and whose death by a defect ends the service, so that it is seen."""
 
     def guarded() -> None:
         try:
+            if after is not None:
+                after.wait_synced()
             target()
         except Exception as error:
             log("fatal", f"{name}: {type(error).__name__}: {error}")

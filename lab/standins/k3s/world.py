@@ -1,7 +1,6 @@
 """A local copy of parts of the API, kept by watches, and the writes of controllers."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
@@ -40,10 +39,10 @@ class World:
             self._stop.set()
             self._changed.notify_all()
 
-    def wait_synced(self, timeout: float) -> bool:
-        """Wait until every collection was listed once."""
-        deadline = time.monotonic() + timeout
-        return all(event.wait(max(deadline - time.monotonic(), 0)) for event in self._synced.values())
+    def wait_synced(self) -> None:
+        """Wait until every collection is complete."""
+        for event in self._synced.values():
+            event.wait()
 
     def list(self, collection: str) -> list[Object]:
         with self._changed:

@@ -154,7 +154,7 @@ class Client:
         propagation: str = "",
         uid: str = "",
     ) -> Json:
-        """Deletes an object: `grace` in seconds, `propagation` Background, Foreground or Orphan, `uid` the one expected."""
+        """Deletes an object: `grace` in seconds, `propagation` Background, Foreground or Orphan, the `uid` it must have."""
         options: Json = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace

@@ -112,6 +112,6 @@ def _translate(raw: Any, wanted: list[str]) -> Any:
             continue  # apiVersion and kind, which OpenAPI leaves open
         else:
             result[key] = _translate(value, wanted)
-    if "description" in result and "$ref" in result:
+    if isinstance(result.get("description"), str) and "$ref" in result:
         result["allOf"] = [{"$ref": result.pop("$ref")}]
     return result

@@ -27,7 +27,7 @@ def parse_duration(text: str) -> float:
     Raises ValueError with Go's own words. A number without a unit is an error, but for a bare zero.
     """
     quoted = json.dumps(text, ensure_ascii=False)
-    body = text.lstrip("+-") if text[:1] in ("+", "-") else text
+    body = text[1:] if text[:1] in ("+", "-") else text
     if body == "0":
         return 0.0
     if not body:

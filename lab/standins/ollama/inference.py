@@ -35,7 +35,8 @@ class Xllamacpp:
         parameters = library.CommonParams()
         parameters.model.path = str(weights)
         parameters.n_ctx = context_length
-        parameters.embedding = False
+        parameters.embedding = True
+        parameters.pooling_type = library.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         self._server = library.Server(parameters)
 
     def generate(self, prompt: str, options: dict[str, Any], output_format: Any) -> Iterator[str]:

@@ -117,6 +117,7 @@ class Connection(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    wbufsize = -1
     routes: ClassVar[Routes]
     allows_host: ClassVar[Callable[[str], bool]]
 
@@ -128,12 +129,21 @@ class Connection(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             self._answer()
+            self.wfile.flush()
         except (ConnectionError, TimeoutError):
             self.close_connection = True
 
     def _answer(self) -> None:
         started, self._status = time.monotonic(), 0
         self._body = Body(self.rfile, self.headers)
+        try:
+            self._route()
+        finally:
+            self._log(time.monotonic() - started)
+        if not self._body.finished:
+            self.close_connection = True
+
+    def _route(self) -> None:
         # Not self.path: http.server has folded a leading // there.
         path, _, query = self.requestline.split()[1].partition("?")
         # Go's mux cleans a path by redirect before any handler sees it, gin does so for a trailing slash.
@@ -144,9 +154,6 @@ class Connection(BaseHTTPRequestHandler):
             self._redirect(clean, query, 307)
         else:
             self._dispatch(path, query)
-        self._log(time.monotonic() - started)
-        if not self._body.finished:
-            self.close_connection = True
 
     def _dispatch(self, path: str, query: str) -> None:
         try:
@@ -214,6 +221,7 @@ class Connection(BaseHTTPRequestHandler):
         for piece in _chain(first, pieces):
             if piece:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
 
     def _gone(self) -> bool:

@@ -1,0 +1,96 @@
+"""The operator at work on a lab: real commands, as separate processes, judged by what they print and their status."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.certificates import Authority
+from lab.lab import Lab
+
+ROOT = Path(__file__).parent.parent.parent
+INV = Path(sys.executable).with_name("inv")
+SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Operator:
+    """Somebody who types ``inv`` with one inventory; the lab's own, or a copy of it that a test has edited."""
+
+    def __init__(self, site: Path) -> None:
+        self.site = site
+
+    def inv(self, *words: str) -> Said:
+        """Type a command and wait for its end."""
+        done = subprocess.run(**self._process(words), capture_output=True, timeout=SECONDS, check=False)
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def typing(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+        """Type a command and look on; what still runs at the end is interrupted."""
+        process = subprocess.Popen(**self._process(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            process.communicate(timeout=SECONDS)
+
+    def deploy(self, *words: str) -> Said:
+        """Type the main job."""
+        return self.inv("deploy-ollama", "--hosts", "phi", *(words or ("--yes",)))
+
+    def edit(self, cluster: str, change: Callable[[dict[str, Any]], object]) -> None:
+        """Edit one file of the inventory."""
+        path = self.site / f"{cluster}.yaml"
+        document = yaml.safe_load(path.read_text())
+        change(document)
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    @property
+    def authority(self) -> Authority:
+        """The lab's own CA, for certificates that are wrong in some way."""
+        return Authority(self.site / "secrets")
+
+    def _process(self, words: tuple[str, ...]) -> dict[str, Any]:
+        environment = {**os.environ, "SCOUT_SITE": str(self.site), "NO_COLOR": "1"}
+        return {"args": [INV, *words], "cwd": ROOT, "env": environment, "stdin": subprocess.DEVNULL, "text": True}
+
+
+@pytest.fixture(scope="package")
+def lab() -> Iterator[Lab]:
+    """The default site, up: three GPU hosts, one staging, two Scouts."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("the lab's hosts are made by root on Linux; run the tests as root there")
+    with Lab.running(f"journeys-{os.getpid()}") as running:
+        yield running
+
+
+@pytest.fixture
+def operator(lab: Lab, tmp_path: Path) -> Operator:
+    """An operator with a copy of the lab's inventory to edit."""
+    return Operator(Path(shutil.copytree(lab.site, tmp_path / "site")))
+
+
+def kubectl(lab: Lab, *words: str, stdin: str = "", check: bool = True) -> str:
+    """Run kubectl on the cluster's first server, past the product."""
+    return lab.host("phi-gpu-1").run(["k3s", "kubectl", *words], input=stdin, check=check).stdout
