@@ -4,6 +4,7 @@ import os
 import sys
 from typing import Protocol
 
+from lab.containers import Containers
 from lab.labhost import LabHost
 from lab.namespaces import Namespaces
 from scout_ollama.errors import Trouble
@@ -22,10 +23,10 @@ class Engine(Protocol):
         """One host."""
 
 
-_ENGINES = {engine.name: engine for engine in (Namespaces,)}
+_ENGINES: dict[str, type[Namespaces] | type[Containers]] = {engine.name: engine for engine in (Namespaces, Containers)}
 
 
-def choose(name: str | None) -> type[Namespaces]:
+def choose(name: str | None) -> type[Namespaces] | type[Containers]:
     """The engine ``name``, or the one that fits this machine and user."""
     automatic = "namespaces" if sys.platform == "linux" and os.geteuid() == 0 else "containers"
     try:

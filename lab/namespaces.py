@@ -146,10 +146,20 @@ class NamespaceHost(LabHost):
         inside = ["nsenter", *namespaces, f"--root={self.root}", f"--wd={self.root}", "--"]
         return run([*inside, *argv], input=input, check=check, host=self.name, env=ENVIRONMENT)
 
+    @property
+    def _is_on(self) -> bool:
+        with suppress(Trouble):
+            return bool(self._init)
+        return False
+
+    def answers(self) -> bool:
+        # To ask for a host before it is there costs the second that the kernel waits before it asks again.
+        return self._is_on and super().answers()
+
     def power_on(self) -> None:
-        if not (self._state / "init").exists():
+        if not self._is_on:
             self.start()
-        self.wait_for((self._state / "init").exists)
+        self.wait_for(lambda: self._is_on)
         if not (self._state / "cut").exists():
             self.wait_for_ssh()
 
@@ -161,7 +171,7 @@ class NamespaceHost(LabHost):
 
     def power_off(self) -> None:
         self._signal("KILL", [self._init])
-        self.wait_for(lambda: not (self._state / "init").exists())
+        self.wait_for(lambda: not self._is_on)
 
     def cut(self) -> None:
         (self._state / "cut").touch()
@@ -227,7 +237,7 @@ class NamespaceHost(LabHost):
 
 
 def _start_time(pid: int) -> str | None:
-    """When a process that has not ended started, in clock ticks since boot: no later process with its id has the same."""
+    """When a process started, in clock ticks since boot: tells it from a later one with its id. None if it ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return fields[19] if fields[0] != "Z" else None

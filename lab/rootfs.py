@@ -46,7 +46,15 @@ def archive() -> Path:
     """The root file system as a tar file, or the file that ``SCOUT_LAB_ROOTFS`` names, made elsewhere."""
     if given := os.environ.get("SCOUT_LAB_ROOTFS"):
         return Path(given)
-    return made_once(paths.cache() / f"rootfs-{_digest()}.tar", _debootstrap)
+    made = paths.cache() / f"rootfs-{_digest()}"
+
+    def make(new: Path) -> None:
+        if made.is_dir():
+            run(["tar", "--create", "--numeric-owner", f"--file={new}", f"--directory={made}", "."])
+        else:
+            _debootstrap(new)
+
+    return made_once(made.with_suffix(".tar"), make)
 
 
 def _digest() -> str:

@@ -27,7 +27,7 @@ MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 MANAGER = "scout-ollama"
 OWNED = {"app.kubernetes.io/managed-by": MANAGER}
 
-# What a Scout may call on the shared endpoint. Everything that changes models, and Go's /debug/pprof, stays inside.
+# What a Scout may call on the shared endpoint. Everything that changes models stays inside the cluster.
 EXPOSED_PATHS = (
     ("Exact", "/"),
     ("Exact", "/api/version"),

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 # Distinct on dark and light terminals alike; a host keeps its colour from run to run.
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 
-# Of a new object the summary shows the name only: all its fields are new. --plan shows them.
-MOST_LINES_SHOWN = 12
-
 
 class Reporter:
     """Tells a person what happens, every line with its host in front. NO_COLOR and dumb terminals are respected."""
@@ -37,19 +34,22 @@ class Reporter:
         self._console.print(line, style="bold", markup=False, highlight=False)
 
     def plan(self, cluster: str, plan: Plan, *, in_full: bool) -> None:
-        """Print what will differ: everything with ``in_full``, else the first lines of each change."""
-        changes = list(plan)
-        if not changes:
+        """Print what will differ, what is the same on several hosts once.
+
+        Of what is new the lines are shown only with ``in_full``: that it is new says enough before a question.
+        """
+        same: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for change in plan:
+            same.setdefault((change.title, tuple(change.difference())), []).append(change.host or cluster)
+        if not same:
             self.heading(f"{cluster}: nothing to do")
             return
-        self.heading(f"{cluster}: {len(changes)} change{'s' if len(changes) > 1 else ''}")
-        for change in changes:
-            self._print(change.host or cluster, change.title)
-            lines = change.difference()
-            for line in lines if in_full else lines[:MOST_LINES_SHOWN]:
-                self._print("", f"    {line}", style=_style_of(line))
-            if not in_full and len(lines) > MOST_LINES_SHOWN:
-                self._print("", f"    … {len(lines) - MOST_LINES_SHOWN} more lines: --plan shows them")
+        self.heading(f"{cluster}: {sum(map(len, same.values()))} changes")
+        for (title, lines), hosts in same.items():
+            self._print(hosts[0], title + (f"  (and on {', '.join(hosts[1:])})" if len(hosts) > 1 else ""))
+            if in_full or any(_is_replaced(line) for line in lines):
+                for line in lines:
+                    self._print("", f"    {line}", style=_style_of(line))
 
     def warning(self, trouble: Trouble) -> None:
         """Print something that does not stop the run."""
@@ -95,6 +95,10 @@ def trouble_as_json(trouble: Trouble) -> dict[str, str | None]:
 def plan_as_json(plan: Plan) -> list[dict[str, Any]]:
     """Return a plan as a list of ``host`` (null for the cluster), ``title`` and ``difference`` (lines)."""
     return [{"host": c.host, "title": c.title, "difference": c.difference()} for c in plan]
+
+
+def _is_replaced(line: str) -> bool:
+    return line.strip()[:1] in ("~", "-")
 
 
 def _style_of(line: str) -> str:

@@ -9,7 +9,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Program:
-    """What an image has: entrypoint, arguments, environment and home as in the real image, and who plays its commands."""
+    """What an image has: entrypoint, arguments, environment and home as the real one, and who plays its commands."""
 
     entrypoint: tuple[str, ...]
     arguments: tuple[str, ...] = ()

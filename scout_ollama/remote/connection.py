@@ -56,10 +56,13 @@ def connect_hops(hops: list[Hop], known_hosts: KnownHosts) -> fabric.Connection:
 
 
 def close(connection: fabric.Connection) -> None:
-    """Close a connection, and then the jump host's, which Fabric would leave open."""
-    connection.client.close()
+    """Close a connection and the jump host's before it, which Fabric would leave open.
+
+    The jump host's goes first: the other one would say goodbye through it, and wait if that link is dead.
+    """
     if connection.gateway:
         close(connection.gateway)
+    connection.client.close()
 
 
 def open_socket(hop: Hop) -> socket.socket:
@@ -110,10 +113,10 @@ def _prepare(hop: Hop, via: fabric.Connection | None, known_hosts: KnownHosts) -
         hop.address,
         user=hop.user,
         port=hop.port,
-        # A Config for each connection: threads that share one race. `lazy` keeps out ~/.fabric.yaml, and an SSHConfig
-        # of our own, empty, keeps out ~/.ssh/config.
-        config=fabric.Config(lazy=True, ssh_config=paramiko.SSHConfig()),
-        gateway=via or False,  # None would make Fabric look for one, which would then accept any host key
+        # A Config for each connection, as threads that share one race; lazy, as it would else read ~/.ssh/config and
+        # ~/.fabric.yaml, and a gateway that these name accepts any host key.
+        config=fabric.Config(lazy=True),
+        gateway=via,
         connect_kwargs={
             "timeout": hop.timeout,
             "transport_factory": factory([entry.key.type for entry in known_hosts.of(hop.known_as)], hop.timeout),

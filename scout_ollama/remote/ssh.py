@@ -62,22 +62,24 @@ class SshRemote(ScriptRemote):
             return self._connection
 
     def _execute(self, argv: list[str], payload: bytes, output: Output, deadline: float) -> int:
-        transport = self._open().transport
+        opened = self._open()
         import paramiko
 
+        from scout_ollama.remote import connection
+
         try:
-            channel = transport.open_session()
-            try:
-                channel.exec_command(shlex.join(argv))
-                threading.Thread(target=_feed, args=(channel, payload), daemon=True).start()
-                return _collect(channel, output, deadline)
-            finally:
-                channel.close()
-        except TimeoutError:
+            channel = opened.transport.open_session()
+            channel.exec_command(shlex.join(argv))
+            threading.Thread(target=_feed, args=(channel, payload), daemon=True).start()
+            status = _collect(channel, output, deadline)
+        except BaseException as error:
+            # All of the connection: to close the channel alone waits for whoever is writing, which may be for ever.
+            connection.close(opened)
+            if isinstance(error, paramiko.SSHException | EOFError | OSError) and not isinstance(error, TimeoutError):
+                raise Disconnected(str(error) or "the host hung up") from error
             raise
-        except (paramiko.SSHException, EOFError, OSError) as error:
-            transport.close()
-            raise Disconnected(str(error) or "the host hung up") from error
+        channel.close()
+        return status
 
 
 def _feed(channel: paramiko.Channel, payload: bytes) -> None:

@@ -33,6 +33,7 @@ def ssh(lab: Lab) -> Ssh:
         options = [
             "BatchMode=yes",
             "ConnectTimeout=2",
+            "KexAlgorithms=curve25519-sha256",
             "StrictHostKeyChecking=yes",
             f"UserKnownHostsFile={lab.site}/known_hosts",
             f"IdentityFile={lab.site}/keys/operator",

@@ -136,7 +136,7 @@ def test_each_kind_of_patch(cluster: Cluster) -> None:
         (
             "json",
             [
-                {"op": "replace", "path": "/spec/minReadySeconds", "value": 2},
+                {"op": "add", "path": "/spec/minReadySeconds", "value": 2},
                 {"op": "test", "path": "/kind", "value": "Deployment"},
             ],
         ),

@@ -146,6 +146,28 @@ def test_a_host_that_falls_silent_while_it_is_sent_much_is_noticed(
     assert asked.complaint().startswith("gpu-1: the connection was lost during swallow")
 
 
+@pytest.mark.parametrize("frozen", ["jump host", "host"])
+def test_silence_behind_or_at_the_jump_host_is_noticed(
+    sshd: Sshd,
+    start_sshd: StartSshd,
+    known_hosts: Path,
+    connect: Connect,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    frozen: str,
+) -> None:
+    monkeypatch.setattr(transport, "KEEPALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(transport, "SILENCE_SECONDS", 1.0)
+    jump = start_sshd()
+    jump.trusted_in(known_hosts)
+    started = tmp_path / "started"
+    asked = Asked(connect(sshd.host(jump=jump)), Script("work", f"touch {started}; sleep 60"))
+    wait_for(started.exists)
+    for pid in (jump if frozen == "jump host" else sshd).sessions():
+        send(pid, signal.SIGSTOP)
+    assert asked.complaint().startswith("gpu-1: the connection was lost during work")
+
+
 def open_socket_with_a_small_buffer(
     hop: Hop, open_socket: Callable[[Hop], socket.socket] = open_socket
 ) -> socket.socket:

@@ -1,1 +1,1 @@
-"""Traefik's stand-in: a real haproxy, configured from Ingress, Middleware and Secret objects as Traefik v3 would route them."""
+"""Traefik's stand-in: a real haproxy, configured from Ingress, Middleware and Secret objects as Traefik v3 routes."""

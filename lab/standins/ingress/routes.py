@@ -146,8 +146,8 @@ def _expand(name: str, middleware: Object, known: Mapping[str, Object]) -> Itera
         return
     if list(spec) != ["ipAllowList"]:
         kinds = ", ".join(spec) or "none"
-        raise RouterError(f'invalid middleware "{name}" configuration: invalid middleware type or middleware does not exist'
-                          f" (this stand-in knows ipAllowList and chain, found {kinds})")  # fmt: skip
+        known_here = f"this stand-in knows ipAllowList and chain, found {kinds}"
+        raise RouterError(f'invalid middleware "{name}" configuration: invalid middleware type ({known_here})')
     yield _allow_list(name, spec["ipAllowList"])
 
 

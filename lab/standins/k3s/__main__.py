@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import NoReturn
 
 from lab.standins.k3s import hostinfo
 
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
             print(f"k3s version {hostinfo.read_version()} (lab stand-in)")
             return 0
         case ["kubectl", *rest]:
-            return kubectl(rest)
+            kubectl(rest)
         case ["crictl", *rest]:
             from lab.standins.k3s import crictl  # imported late: `k3s kubectl` must start fast
 
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int:
     return 0 if not arguments or arguments[0] in ("-h", "--help", "help") else 1
 
 
-def kubectl(arguments: list[str]) -> int:
+def kubectl(arguments: list[str]) -> NoReturn:
     """Become kubectl with K3s's own kubeconfig; without permission to read it K3s says what to do."""
     environment = dict(os.environ)
     if "KUBECONFIG" not in environment and not any(a.startswith("--kubeconfig") for a in arguments):
@@ -52,7 +53,7 @@ def kubectl(arguments: list[str]) -> int:
                 file=sys.stderr,
             )
             print(f'error: error loading config file "{K3S_YAML}": open {K3S_YAML}: permission denied', file=sys.stderr)
-            return 1
+            sys.exit(1)
         environment["KUBECONFIG"] = K3S_YAML
     os.execve(KUBECTL, ["kubectl", *arguments], environment)  # noqa: S606 - no shell is wanted
 

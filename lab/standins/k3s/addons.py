@@ -71,10 +71,12 @@ def chart_values(config: Object | None) -> Mapping[str, Any]:
 
 
 def runtime_class(name: str) -> Object:
+    """What `runtimeClassName` names; containerd knows the runtime by the same name."""
     return {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": name}
 
 
 def ingress_class() -> Object:
+    """Traefik's, the default one."""
     annotations = {"ingressclass.kubernetes.io/is-default-class": "true"}
     return {
         "apiVersion": "networking.k8s.io/v1",

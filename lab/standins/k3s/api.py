@@ -17,7 +17,10 @@ KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT
 
 class _KeptAliveClient(Client):
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
-        connection = super()._connect(timeout)
+        try:
+            connection = super()._connect(timeout)
+        except OSError as error:
+            raise ApiError(0, f"https://{self._host}:{self._port}: {error}") from error
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in KEEPALIVE.items():
             connection.sock.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -25,7 +28,10 @@ class _KeptAliveClient(Client):
 
 
 class Api:
-    """Reads and writes by collection ("v1/pods"), namespace and name. Every failure is an ApiError; code 0: no answer."""
+    """Reads and writes by collection ("v1/pods"), namespace and name.
+
+    Every failure is an ApiError, with code 0 when nobody answered.
+    """
 
     def __init__(self, url: str, token: str, ca: Path, manager: str) -> None:
         self._client = _KeptAliveClient(url, token, ca, manager)

@@ -1,4 +1,4 @@
-"""One container of a pod through its life: image, start, probes, restarts with back-off, stop. The texts are the kubelet's."""
+"""One container through its life: image, start, probes, restarts with back-off, stop. The texts are the kubelet's."""
 
 import datetime
 import secrets
@@ -66,7 +66,7 @@ class ContainerRunner:
         self._was_started = False
 
     def restore(self, recorded: Mapping[str, Any], address: str) -> None:
-        """Take over from an earlier run of the service: a running container is adopted, a lost one will be started again."""
+        """Take over from an earlier run of the service: adopt what runs, and start again what was lost."""
         self.view.restarts = int(recorded.get("restartCount", 0))
         self.view.last_state = recorded.get("lastState") or {}
         self._was_started = bool(recorded.get("containerID"))

@@ -166,6 +166,7 @@ class Container:
 
 
 def remove_pod(pod_uid: str) -> None:
+    """Forget a pod whose containers have ended."""
     shutil.rmtree(STATE / pod_uid, ignore_errors=True)
 
 
@@ -196,8 +197,9 @@ def _check_program(launch: Launch) -> None:
         where = "no such file or directory" if "/" in program else "executable file not found in $PATH"
         shown = f"stat {program}" if "/" in program else f'"{program}"'
         raise StartError(
-            "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
-            f"unable to start container process: error during container init: exec: {shown}: {where}"
+            "failed to create containerd task: failed to create shim task: OCI runtime create failed: "
+            "runc create failed: unable to start container process: error during container init: "
+            f"exec: {shown}: {where}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The node's GPUs: what nvidia-smi lists, and which pod has which, as the device plugin and the kubelet account for them."""
+"""The node's GPUs and who has them: the accounts of the device plugin and the kubelet."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Images for containers: whether to pull, the events about it, and the waiting after a failure. The texts are the kubelet's."""
+"""Images for containers: whether to pull, and the events about it. The texts are the kubelet's."""
 
 import time
 from collections.abc import Callable
@@ -22,6 +22,8 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class ImageManager:
+    """The node's images, and where others come from."""
+
     store: ImageStore
     registries: Registries
 

@@ -1,6 +1,6 @@
 """What a node answers on port 10250: its pods' logs, and on the first server the cluster's CA for those who join.
 
-Plain HTTP with the cluster's token, where the real one has TLS. The CA is signed with the token, as it is fetched before
+Plain HTTP with the cluster's token, where the real one has TLS. The CA is signed with the token: it is fetched before
 anything can be verified.
 """
 
@@ -75,7 +75,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         owner = self.server.owner
         parts = urlsplit(self.path)
         steps = parts.path.strip("/").split("/")
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parameter's name in http.server
+    def log_message(self, format: str, *args: Any) -> None:
         """Requests are not worth a line in the journal."""
 
 

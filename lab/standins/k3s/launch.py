@@ -68,10 +68,12 @@ def _hide(commands: list[str]) -> list[volumes.Mount]:
 
 
 def etc_hosts(pod_uid: str) -> Path:
+    """The pod's /etc/hosts on the node."""
     return volumes.PODS / pod_uid / "etc-hosts"
 
 
 def log_directory(pod: Object) -> Path:
+    """Where the logs of the pod's containers are."""
     return LOGS / f"{namespace_of(pod)}_{name_of(pod)}_{uid_of(pod)}"
 
 

@@ -1,7 +1,7 @@
 """NetworkPolicy as nft rules for the pods of one node, in the way of kube-router, which K3s embeds. Pure.
 
-A pod that a policy selects refuses what no policy allows. Only forwarded packets are looked at: the node itself always reaches
-its own pods, as the kubelet's probes must.
+A pod that a policy selects refuses what no policy allows. Only forwarded packets are looked at: the node itself always
+reaches its own pods, as the kubelet's probes must.
 """
 
 from collections.abc import Iterable, Mapping
@@ -41,6 +41,7 @@ def render(policies: list[Object], pods: list[Object], namespaces: list[Object],
 
 
 def pod_ip(pod: Object) -> str:
+    """The pod's address while it may run, else nothing."""
     status = pod.get("status") or {}
     if status.get("phase") in ("Succeeded", "Failed"):
         return ""

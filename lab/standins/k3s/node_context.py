@@ -13,6 +13,8 @@ from lab.standins.k3s.world import World
 
 @dataclass(frozen=True)
 class NodeContext:
+    """One for all; none of it changes while the service runs."""
+
     host: HostInfo
     api: Api
     world: World

@@ -55,6 +55,7 @@ def metadata(host: HostInfo) -> Object:
 
 
 def spec(host: HostInfo) -> Object:
+    """The range of its pods' addresses, and who it is to K3s."""
     return {"podCIDR": host.me.pod_cidr, "podCIDRs": [host.me.pod_cidr], "providerID": f"k3s://{host.me.node_name}"}
 
 
@@ -86,7 +87,9 @@ def _conditions(previous: Object) -> list[Object]:
         ("PIDPressure", False, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         ("Ready", True, "KubeletReady", "kubelet is posting ready status"),
     )
-    made = [make_condition(condition(previous, kind), kind, *rest) for kind, *rest in wanted]
+    made = [
+        make_condition(condition(previous, kind), kind, state, reason, words) for kind, state, reason, words in wanted
+    ]
     return [{**c, "lastHeartbeatTime": now} for c in made]
 
 

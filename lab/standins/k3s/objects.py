@@ -14,22 +14,27 @@ SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
 def name_of(obj: Object) -> str:
+    """metadata.name"""
     return str(obj["metadata"]["name"])
 
 
 def namespace_of(obj: Object) -> str:
+    """metadata.namespace; nothing for objects of the whole cluster."""
     return str(obj["metadata"].get("namespace", ""))
 
 
 def uid_of(obj: Object) -> str:
+    """metadata.uid"""
     return str(obj["metadata"].get("uid", ""))
 
 
 def labels_of(obj: Object) -> dict[str, str]:
+    """metadata.labels"""
     return obj["metadata"].get("labels") or {}
 
 
 def annotations_of(obj: Object) -> dict[str, str]:
+    """metadata.annotations"""
     return obj["metadata"].get("annotations") or {}
 
 
@@ -39,6 +44,7 @@ def is_deleted(obj: Object) -> bool:
 
 
 def owner_reference(owner: Object) -> Object:
+    """The reference by which its owner controls an object."""
     return {
         "apiVersion": owner["apiVersion"],
         "kind": owner["kind"],
@@ -50,6 +56,7 @@ def owner_reference(owner: Object) -> Object:
 
 
 def is_owned_by(obj: Object, owner: Object) -> bool:
+    """Whether the owner controls the object."""
     references: Iterable[Object] = obj["metadata"].get("ownerReferences") or []
     return any(ref.get("controller") and ref.get("uid") == uid_of(owner) for ref in references)
 
@@ -77,6 +84,7 @@ def condition(obj: Object, kind: str) -> Object:
 
 
 def is_true(obj: Object, kind: str) -> bool:
+    """Whether the status condition of that type is True."""
     return condition(obj, kind).get("status") == "True"
 
 

@@ -30,6 +30,7 @@ DAEMON_TOLERATIONS = [
 
 
 def tolerates(tolerations: Iterable[Mapping[str, Any]], taint: Mapping[str, Any]) -> bool:
+    """Whether any of the tolerations tolerates the taint."""
     return any(_tolerates(t, taint) for t in tolerations)
 
 
@@ -44,6 +45,7 @@ def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, Any]) -> bool:
 
 
 def untolerated(pod_spec: Mapping[str, Any], node: Object, effects: tuple[str, ...]) -> list[Object]:
+    """The node's taints with these effects that the pod does not tolerate."""
     tolerations = pod_spec.get("tolerations") or []
     taints = (node.get("spec") or {}).get("taints") or []
     return [t for t in taints if t["effect"] in effects and not tolerates(tolerations, t)]
@@ -156,6 +158,7 @@ def refuse(pod_spec: Mapping[str, Any], node: Object, running: Iterable[Object])
 
 
 def insufficient(pod_spec: Mapping[str, Any], node: Object, running: Iterable[Object]) -> list[str]:
+    """The resources that the node has not enough of beside the pods running there."""
     allocatable = (node.get("status") or {}).get("allocatable") or {}
     free = {resource: quantity(amount) for resource, amount in allocatable.items()}
     for other in running:

@@ -1,5 +1,8 @@
-"""A pod's network namespace: one veth to its node, which routes. Every packet between pods passes the node's forward hook,
-also between two pods of one node, so network policies see them all."""
+"""A pod's network namespace: one veth to its node, which routes.
+
+Every packet between pods passes the node's forward hook, also between two pods of one node, so network policies see
+them all.
+"""
 
 import subprocess
 from pathlib import Path
@@ -38,6 +41,7 @@ def remove(uid: str) -> None:
 
 
 def find(uid: str) -> Path | None:
+    """The pod's namespace, if it has one."""
     path = NETNS / _names(uid)[0]
     return path if path.exists() else None
 

@@ -34,7 +34,7 @@ STATUS_RETRY_SECONDS = 1.0
 HOST_NETWORK = Path("/proc/1/ns/net")
 
 
-class Going(Exception):  # noqa: N818 - not an error: the pod is to be stopped
+class Going(Exception):
     """The pod is being deleted, or is gone from the API."""
 
 

@@ -14,6 +14,8 @@ from lab.standins.k3s.pull import go_error
 
 @dataclass(frozen=True)
 class Result:
+    """The answer to one probe."""
+
     ok: bool
     message: str = ""
 

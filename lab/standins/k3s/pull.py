@@ -1,7 +1,7 @@
 """Pulling an image: real requests to the registries that serve it, with containerd's words when they fail.
 
-Layers are not downloaded: in the lab an image stands for a program that is already there. The manifest and the config are,
-so a pull succeeds only where the real one could begin.
+Layers are not downloaded: in the lab an image stands for a program that is already there. The manifest and the config
+are, so a pull succeeds only where the real one could begin.
 """
 
 import base64
@@ -37,7 +37,7 @@ class PullError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """A pulled image: its full name, the manifest's digest, the image ID (digest of its config) and bytes compressed."""
+    """A pulled image: full name, digest of the manifest, image ID (digest of the config), bytes compressed."""
 
     name: str
     digest: str
@@ -56,6 +56,8 @@ class Image:
 
 @dataclass(frozen=True)
 class Response:
+    """What a registry answered."""
+
     status: int
     headers: dict[str, str]  # names in lower case
     body: bytes
@@ -81,8 +83,8 @@ def pull(image: str, registries: Registries) -> Image:
 def _resolve(reference: Reference, registries: Registries) -> Endpoint:
     """The first endpoint that has the manifest.
 
-    When none has it, the error of the endpoint that got furthest is told (an answer before no answer), as containerd 2 does:
-    what a mirror answered is not hidden by the default endpoint's failing name look-up.
+    When none has it, the error of the endpoint that got furthest is told, as containerd 2 does: what a mirror answered
+    is not hidden by the default endpoint's failing name look-up.
     """
     worst, priority = f"{reference}: not found", 0
     code = "NotFound"

@@ -20,12 +20,16 @@ class RegistriesError(Exception):
 
 @dataclass(frozen=True)
 class Auth:
+    """Credentials for a registry."""
+
     username: str
     password: str = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Tls:
+    """How a registry's certificate is checked, and ours for it."""
+
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""

@@ -78,7 +78,7 @@ def import_system_images(store: ImageStore) -> None:
 
 
 def hold_lock() -> int:
-    """Mark the runtime as running for as long as the returned descriptor is open. Raises RefusedError when it is already."""
+    """Mark the runtime as running while the returned descriptor is open. Raises RefusedError when it runs already."""
     STATE.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

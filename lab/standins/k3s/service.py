@@ -162,7 +162,7 @@ class _Node:
 
 
 def _thread(name: str, target: Callable[[], None], *, after: World | None = None) -> None:
-    """A thread that begins when a world is complete, and whose death by a defect ends the service, so that it is seen."""
+    """A thread that begins when a world is complete. Its death by a defect ends the service, so that it is seen."""
 
     def guarded() -> None:
         try:

@@ -1,7 +1,8 @@
-"""Services, hostPorts and the pods' way out as nft rules of one node: kube-proxy, klipper-lb and portmap in one table. Pure.
+"""Services, hostPorts and the pods' way out as nft rules: kube-proxy, klipper-lb and portmap in one table. Pure.
 
-A LoadBalancer Service is served on every node's own address (servicelb). With externalTrafficPolicy Cluster every node answers
-and hides the client's address behind its own; with Local only nodes with a ready endpoint answer and the client's is kept.
+A LoadBalancer Service is served on every node's own address (servicelb). With externalTrafficPolicy Cluster every node
+answers and hides the client's address behind its own; with Local only nodes with a ready endpoint answer, and the
+client's address is kept.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from lab.standins.k3s.placement import host_ports
 TABLE = "table ip k3s_proxy"
 PODS = "10.42.0.0/16"
 SERVICES = "10.43.0.0/16"
+FROM_OUTSIDE = "fib daddr type local ip daddr != 127.0.0.0/8"
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,9 @@ def _load_balancer(
     match = f"{_protocol(port)} dport {port['port']}"
     if not targets:
         # Without an endpoint of its own a node keeps silent under Local, and says no under Cluster.
-        refused.append(f"fib daddr type local {match} {'drop' if local else 'reject'}")
+        refused.append(f"{FROM_OUTSIDE} {match} {'drop' if local else 'reject'}")
         return
-    nat.append(f"fib daddr type local ip daddr != 127.0.0.0/8 {match} {_dnat(targets)}")
+    nat.append(f"{FROM_OUTSIDE} {match} {_dnat(targets)}")
     if not local:
         from_outside = f"ct status dnat ct original ip daddr != {SERVICES}"
         masked.append(f"{from_outside} meta l4proto {_protocol(port)} ct original proto-dst {port['port']}")
@@ -106,11 +108,7 @@ def _host_ports(pod: Object, node: Node) -> Iterable[str]:
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or []:
             if port.get("hostPort"):
-                own = (
-                    f"ip daddr {port['hostIP']}"
-                    if port.get("hostIP")
-                    else "fib daddr type local ip daddr != 127.0.0.0/8"
-                )
+                own = f"ip daddr {port['hostIP']}" if port.get("hostIP") else FROM_OUTSIDE
                 match = f"{_protocol(port)} dport {port['hostPort']}"
                 yield f"{own} {match} dnat to {address}:{port['containerPort']}"
 

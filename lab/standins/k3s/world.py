@@ -133,9 +133,12 @@ class World:
             if objects is None:
                 return
             current = objects.get(_key(obj))
-            if current is not None and uid_of(current) == uid_of(obj):
-                if _version(current) > _version(obj) or (_version(current) == _version(obj) and not same_version):
-                    return
+            if (
+                current is not None
+                and uid_of(current) == uid_of(obj)
+                and _is_older(obj, current, or_same=not same_version)
+            ):
+                return
             objects[_key(obj)] = obj
             if collection not in self._quiet:
                 self._tell()
@@ -157,6 +160,10 @@ class World:
 
 def _key(obj: Object) -> Key:
     return namespace_of(obj), name_of(obj)
+
+
+def _is_older(obj: Object, than: Object, *, or_same: bool) -> bool:
+    return _version(obj) < _version(than) or (or_same and _version(obj) == _version(than))
 
 
 def _version(obj: Object) -> int:

@@ -7,6 +7,8 @@ from lab.standins.k3s.objects import Object
 
 @dataclass(frozen=True)
 class Create:
+    """A new object."""
+
     collection: str
     obj: Object
 
@@ -23,6 +25,8 @@ class Patch:
 
 @dataclass(frozen=True)
 class Delete:
+    """The end of an object; a pod gets its grace, or the seconds given."""
+
     collection: str
     target: Object
     grace_seconds: int | None = None

@@ -100,6 +100,11 @@ class Client:
         body = self._call("GET", _path(collection, namespace), {key: value for key, value in query.items() if value})
         return Listed(body["items"], body["metadata"]["resourceVersion"])
 
+    def log(self, pod: str, *, namespace: str, container: str = "", **options: str) -> str:
+        """A pod's log so far; options as kubelets take them: tailLines, previous, timestamps, ..."""
+        query = {**options, "container": container} if container else options
+        return self._answer("GET", _path("v1/pods", namespace, pod) + "/log", query).decode(errors="replace")
+
     # Writing
 
     def create(self, collection: str, obj: Json) -> Json:
@@ -154,7 +159,7 @@ class Client:
         propagation: str = "",
         uid: str = "",
     ) -> Json:
-        """Deletes an object: `grace` in seconds, `propagation` Background, Foreground or Orphan, the `uid` it must have."""
+        """Deletes an object: `grace` in seconds; `propagation` Background, Foreground or Orphan; if its uid is `uid`."""
         options: Json = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
@@ -250,14 +255,17 @@ class Client:
         query = dict(query or {})
         if method in ("POST", "PUT", "PATCH"):
             query["fieldManager"] = self._manager
+        result: Json = json.loads(self._answer(method, path, query, body, media_type))
+        return result
+
+    def _answer(self, method: str, path: str, query: dict[str, str], body: Any = None, media_type: str = "") -> bytes:
         try:
             status, content = self._exchange(method, path, query, body, media_type)
         except (OSError, http.client.HTTPException) as error:
             raise Failure(0, f"{method} https://{self._host}:{self._port}{path}: {error}") from error
         if status >= 400:
             raise _failure(status, content)
-        result: Json = json.loads(content)
-        return result
+        return content
 
     def _exchange(self, method: str, path: str, query: dict[str, str], body: Any, media_type: str) -> tuple[int, bytes]:
         """One request on this thread's connection; once more on a new one when the kept one was closed meanwhile."""

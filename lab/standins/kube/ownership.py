@@ -121,27 +121,38 @@ def apply(
     `config` changes fields of others and `force` is not set; ListError for lists that cannot be merged.
     """
     config = {key: value for key, value in config.items() if key != ignored}
-    wanted = frozenset(path for path in fieldsets.fields_of(config, schema) if _ownable(path, ignored))
-    others = {
-        other: owned
-        for other, owned in owners.items()
-        if other.name != who.name or other.operation != "Apply" or other.subresource != who.subresource
-    }
+    fields = fieldsets.fields_of(config, schema)
+    wanted = frozenset(path for path in fields if _ownable(path, ignored))
+    others = {other: owned for other, owned in owners.items() if not _same_applier(other, who)}
     last = frozenset[Path]().union(*(owned.fields for other, owned in owners.items() if other not in others))
-    claimed = wanted.union(*(owned.fields for owned in others.values()))
+    claimed = fields.union(*(owned.fields for owned in others.values()))
     merged = fieldsets.merge(live, config, schema)
     merged = fieldsets.without(merged, schema, _with_parents(last) - _with_parents(claimed))
 
     difference = fieldsets.compare(live, merged, schema)
     changed = difference.added | difference.modified
-    conflicts = {other: owned.fields & changed for other, owned in others.items() if owned.fields & changed}
-    if conflicts and not force:
-        raise _conflict(conflicts)
+    if not force:
+        _check_conflicts(others, changed - _applied_by_kubectl(live, schema, who))
     after = {
         other: replace(owned, fields=owned.fields - changed - difference.removed) for other, owned in others.items()
     }
     after[who] = Owned(wanted, now)
     return merged, {other: owned for other, owned in after.items() if owned.fields}
+
+
+def _same_applier(one: Manager, other: Manager) -> bool:
+    return one.operation == "Apply" and (one.name, one.subresource) == (other.name, other.subresource)
+
+
+def _applied_by_kubectl(live: Json, schema: Schema, who: Manager) -> Fields:
+    """What an earlier client-side apply set, which kubectl, under its own name, may take over without a conflict.
+
+    Source: k8s.io/apimachinery/pkg/util/managedfields/internal/lastappliedmanager.go.
+    """
+    text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+    if who.name != "kubectl" or not text:
+        return frozenset()
+    return fieldsets.fields_of(json.loads(text), schema)
 
 
 def _with_parents(fields: Fields) -> Fields:
@@ -150,7 +161,11 @@ def _with_parents(fields: Fields) -> Fields:
     return fields | parents
 
 
-def _conflict(conflicts: dict[Manager, Fields]) -> ApiError:
+def _check_conflicts(others: Owners, changed: set[Path]) -> None:
+    """Raises ApiError 409 when a change touches fields of others."""
+    conflicts = {other: owned.fields & changed for other, owned in others.items() if owned.fields & changed}
+    if not conflicts:
+        return
     pairs = [(other, path) for other in sorted(conflicts, key=str) for path in sorted(conflicts[other])]
     if len(pairs) == 1:
         other, path = pairs[0]
@@ -165,4 +180,4 @@ def _conflict(conflicts: dict[Manager, Fields]) -> ApiError:
         {"reason": "FieldManagerConflict", "message": f"conflict with {other}", "field": fieldsets.describe(path)}
         for other, path in pairs
     ]
-    return ApiError(409, "Conflict", message, {"causes": causes})
+    raise ApiError(409, "Conflict", message, {"causes": causes})

@@ -35,9 +35,9 @@ def json_patch(target: Json, operations: Any) -> Json:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             name, path = operation.get("op"), operation.get("path")
             text = f"{name} operation does not apply: doc is missing path: {path}: {error or 'missing value'}"
-            raise ApiError(
-                422, "Invalid", f"the server rejected our request due to an error in our request: {text}"
-            ) from error
+            details = {"causes": [{"reason": "UnexpectedServerResponse", "message": text}]}
+            message = "the server rejected our request due to an error in our request"
+            raise ApiError(422, "Invalid", message, details) from error
     result: Json = document
     return result
 

@@ -37,6 +37,8 @@ def parse_duration(text: str) -> float:
     if not re.fullmatch(f"({_DURATION.pattern})+", body):
         raise ValueError(f"time: invalid duration {quoted}")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(body))
+    if seconds > FOREVER:
+        raise ValueError(f"time: invalid duration {quoted}")
     return -seconds if text.startswith("-") else seconds
 
 

@@ -46,10 +46,16 @@ class Xllamacpp:
         request |= {"prompt": prompt, "max_tokens": limit if limit > 0 else _DEFAULT_TOKENS}
         if output_format:
             request["response_format"] = {"type": "json_object"}
-        yield str(self._server.handle_completions(request)["choices"][0]["text"])
+        yield str(_checked(self._server.handle_completions(request))["choices"][0]["text"])
 
     def embed(self, text: str) -> list[float]:
         """The model's embedding of the text, brought to length one."""
-        values = self._server.handle_embeddings({"input": text})["data"][0]["embedding"]
+        values = _checked(self._server.handle_embeddings({"input": text}))["data"][0]["embedding"]
         norm = math.hypot(*values) or 1.0
         return [value / norm for value in values]
+
+
+def _checked(answer: dict[str, Any]) -> dict[str, Any]:
+    if "error" in answer:
+        raise RuntimeError(f"xllamacpp: {answer['error']}")
+    return answer

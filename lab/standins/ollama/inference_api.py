@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from lab.standins.ollama import golang, resolve
@@ -36,17 +37,17 @@ class Inference:
 
     def chat(self, request: Request) -> Reply | Stream:
         """POST /api/chat: the next message; without messages, load or unload the model."""
-        values, body = self.chat_values(request, request.json())
-        return _reply(body, values, "message")
+        body = request.json()
+        return _reply(body, self.chat_values(request, body), "message")
 
-    def chat_values(self, request: Request, body: dict[str, Any]) -> tuple[Iterator[dict[str, Any]], dict[str, Any]]:
+    def chat_values(self, request: Request, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The objects of a chat's answer, for /api/chat and for OpenAI's form of it."""
         messages = body.get("messages") or []
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
             raise wrong_type(messages, "messages", "[]api.Message")
         prompts = [f"{message.get('role', 'user')}: {message.get('content', '')}" for message in messages]
         values = self._answer(request, body, prompts, "chat", missing=ApiError(400, "model is required"))
-        return ({**rest, "message": {"role": "assistant", "content": text}} for text, rest in values), body
+        return ({**rest, "message": {"role": "assistant", "content": text}} for text, rest in values)
 
     def embed(self, request: Request) -> Reply:
         """POST /api/embed: one vector for each text of `input`."""
@@ -61,8 +62,7 @@ class Inference:
             raise ApiError(400, "invalid input type")
         name = resolve.parse(called, self.settings, empty=_not_found(called))
         model = resolve.read(self.store, resolve.existing(self.store, name, called), _absent(called))
-        with ExitStack() as held:
-            slot = self._load(held, request, body, model)
+        with self._slot(request, body, model) as slot:
             loaded = time.monotonic()
             vectors = [slot.engine.embed(text) for text in texts]
         answer: dict[str, Any] = {"model": called, "embeddings": vectors}
@@ -77,8 +77,7 @@ class Inference:
         called, prompt = _text(body, "model"), _text(body, "prompt")
         name = resolve.parse(called, self.settings, empty=ApiError(400, "model is required"))
         model = resolve.read(self.store, name, _absent(called))
-        with ExitStack() as held:
-            slot = self._load(held, request, body, model)
+        with self._slot(request, body, model) as slot:
             return Reply.json({"embedding": slot.engine.embed(prompt) if prompt else []})
 
     def ps(self, _: Request) -> Reply:
@@ -88,71 +87,70 @@ class Inference:
     def _answer(
         self, request: Request, body: dict[str, Any], prompts: list[str], verb: str, missing: ApiError
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Pieces of text, each with the fields that go with it; the last one is `done`."""
+        """Pieces of text, each with the fields that go with it; the last one is `done`. Raises ApiError at first."""
         started, called, keep_alive = time.monotonic(), _text(body, "model"), _keep_alive(body)
-        name = resolve.parse(called, self.settings, empty=missing)
-        model = resolve.find(self.store, name, called)
+        model = resolve.find(self.store, resolve.parse(called, self.settings, empty=missing), called)
         if not prompts and keep_alive == 0:
             self.scheduler.unload(model)
-            return iter([("", _fields(called, done_reason="unload"))])
-        capabilities = model.capabilities()
-        if body.get("think") not in (None, False) and "thinking" not in capabilities:
-            raise ApiError(400, f'"{called}" does not support thinking')
-        if "completion" not in capabilities:
-            raise ApiError(400, f'"{called}" does not support {verb}')
-        if verb == "chat" and body.get("tools") and "tools" not in capabilities:
-            raise ApiError(400, f"{model.name} does not support tools")
-        held = ExitStack()
-        slot = self._load(held, request, body, model)
-        if not prompts:
-            held.close()
-            return iter([("", _fields(called, done_reason="load"))])
-        return _spoken(held, slot, body, called, prompts, started)
+            yield "", _fields(called, done_reason="unload")
+            return
+        _check_capabilities(model, body, called, verb)
+        with self._slot(request, body, model) as slot:
+            if prompts:
+                yield from _spoken(slot, model, body, called, prompts, started)
+                return
+        yield "", _fields(called, done_reason="load")
 
-    def _load(self, held: ExitStack, request: Request, body: dict[str, Any], model: Model) -> Slot:
-        """The model's slot, held until `held` closes. Raises ApiError when it cannot be loaded."""
+    @contextmanager
+    def _slot(self, request: Request, body: dict[str, Any], model: Model) -> Iterator[Slot]:
+        """The model's slot, held while the block lasts. Raises ApiError when it cannot be loaded."""
         options = body.get("options") or {}
         if not isinstance(options, dict):
             raise wrong_type(options, "options", "map[string]interface {}")
         try:
-            return held.enter_context(self.scheduler.use(model, options, _keep_alive(body), request.gone))
+            with self.scheduler.use(model, options, _keep_alive(body), request.gone) as slot:
+                yield slot
         except Busy as error:
             raise ApiError(503, str(error)) from error
         except Cancelled as error:
             raise ApiError(499, "request canceled") from error
         except LoadFailed as error:
-            if error.missing:
-                raise _absent(_text(body, "model")) from error
-            raise ApiError(500, str(error)) from error
+            raise (_absent(_text(body, "model")) if error.missing else ApiError(500, str(error))) from error
+
+
+def _check_capabilities(model: Model, body: dict[str, Any], called: str, verb: str) -> None:
+    """Raise ApiError 400 for what the model cannot do, be it for want of its weights."""
+    capabilities = model.capabilities()
+    if body.get("think") not in (None, False) and "thinking" not in capabilities:
+        raise ApiError(400, f'"{called}" does not support thinking')
+    if "completion" not in capabilities:
+        raise ApiError(400, f'"{called}" does not support {verb}')
+    if verb == "chat" and body.get("tools") and "tools" not in capabilities:
+        raise ApiError(400, f"{model.name} does not support tools")
 
 
 def _spoken(
-    held: ExitStack, slot: Slot, body: dict[str, Any], called: str, prompts: list[str], started: float
+    slot: Slot, model: Model, body: dict[str, Any], called: str, prompts: list[str], started: float
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The engine's pieces and the closing one with the counts; the slot is let go when they end."""
-    with held:
-        loaded, count = time.monotonic(), 0
-        options = {**slot.model.options, **(body.get("options") or {})}
-        limit = int(options.get("num_predict", -1))
-        reason = "stop"
-        for piece in slot.engine.generate("\n".join(prompts), options, body.get("format")):
-            if 0 < limit <= count:
-                reason = "length"
-                break
-            count += 1
-            yield piece, _fields(called)
-        yield (
-            "",
-            {
-                **_fields(called, done_reason=reason),
-                "total_duration": _since(started),
-                "load_duration": int((loaded - started) * _NANOSECONDS),
-                "prompt_eval_count": sum(len(prompt.split()) for prompt in prompts),
-                "prompt_eval_duration": 1,
-                "eval_count": count,
-                "eval_duration": _since(loaded),
-            },
-        )
+    """The engine's pieces, and a closing one with the counts."""
+    loaded, count, reason = time.monotonic(), 0, "stop"
+    options = {**model.options, **(body.get("options") or {})}
+    limit = int(options.get("num_predict", -1))
+    for piece in slot.engine.generate("\n".join(prompts), options, body.get("format")):
+        if 0 < limit <= count:
+            reason = "length"
+            break
+        count += 1
+        yield piece, _fields(called)
+    counts = {
+        "total_duration": _since(started),
+        "load_duration": int((loaded - started) * _NANOSECONDS),
+        "prompt_eval_count": sum(len(prompt.split()) for prompt in prompts),
+        "prompt_eval_duration": 1,
+        "eval_count": count,
+        "eval_duration": _since(loaded),
+    }
+    yield "", {**_fields(called, done_reason=reason), **counts}
 
 
 def _reply(body: dict[str, Any], values: Iterable[dict[str, Any]], field: str) -> Reply | Stream:
@@ -162,7 +160,7 @@ def _reply(body: dict[str, Any], values: Iterable[dict[str, Any]], field: str) -
     if first.get("done") and first.get("done_reason") in ("load", "unload"):
         return Reply.json(first)
     if body.get("stream") is not False:
-        return Stream(ndjson(_chain(first, values)))
+        return Stream(ndjson(chain([first], values)))
     everything = [first, *values]
     last = everything[-1]
     if field == "response":
@@ -170,11 +168,6 @@ def _reply(body: dict[str, Any], values: Iterable[dict[str, Any]], field: str) -
     else:
         last["message"]["content"] = "".join(value["message"]["content"] for value in everything)
     return Reply.json(last)
-
-
-def _chain(first: dict[str, Any], rest: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    yield first
-    yield from rest
 
 
 def _fields(called: str, *, done_reason: str = "") -> dict[str, Any]:
@@ -210,7 +203,7 @@ def _keep_alive(body: dict[str, Any]) -> float | None:
         seconds = golang.parse_duration(value) if isinstance(value, str) else float(value)
     except ValueError as error:
         raise ApiError(400, str(error)) from error
-    return golang.FOREVER if seconds < 0 else seconds
+    return golang.FOREVER if seconds < 0 else min(seconds, golang.FOREVER)
 
 
 def _text(body: dict[str, Any], field: str) -> str:

@@ -54,7 +54,7 @@ class OpenAi:
         body = request.json()
         if not body.get("messages"):
             raise ApiError(400, "[] is too short - 'messages'")
-        values, _ = self.inference.chat_values(request, _native(body))
+        values = self.inference.chat_values(request, _native(body))
         if body.get("stream"):
             with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
             # The first value is made before any header is sent, so that a refusal is still a status.

@@ -130,7 +130,7 @@ class Scheduler:
             self._reap()
             if (slot := self._slots.get(model.slot)) and _fits(slot, model, options):
                 return _take(slot, keep_alive)
-            if self._waiting >= self._settings.max_queue:
+            if self._waiting > self._settings.max_queue:
                 raise Busy("server busy, please try again.  maximum pending requests exceeded")
             self._waiting += 1
         try:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler
+from itertools import chain
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -80,7 +81,7 @@ class Request:
             raise ApiError(400, "missing request body")
         try:
             value = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ApiError(400, f"invalid JSON: {error}") from error
         if not isinstance(value, dict):
             raise wrong_type(value)
@@ -218,7 +219,7 @@ class Connection(BaseHTTPRequestHandler):
         self.send_header("Content-Type", stream.content_type)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for piece in _chain(first, pieces):
+        for piece in chain([first], pieces):
             if piece:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 self.wfile.flush()
@@ -292,8 +293,3 @@ def loopback_hosts_only(host_header: str) -> bool:
     if host in ("", "localhost", os.uname().nodename.lower()) or host.endswith((".localhost", ".local", ".internal")):
         return True
     return bool(re.fullmatch(r"[0-9.]+|[0-9a-f:]*:[0-9a-f:.]*", host))
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest

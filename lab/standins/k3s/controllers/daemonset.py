@@ -63,7 +63,7 @@ def _node_of(pod: Object) -> str:
 
 
 def _revision(daemon_set: Object, revisions: list[Object], current_hash: str) -> list[Write]:
-    """Keep a ControllerRevision of each template, the current one numbered highest (`kubectl rollout history`, `undo`)."""
+    """A ControllerRevision for each template, the current one numbered highest, for `kubectl rollout history`."""
     newest = max((r["revision"] for r in revisions), default=0)
     current = next((r for r in revisions if labels_of(r).get(HASH_LABEL) == current_hash), None)
     if current is None:

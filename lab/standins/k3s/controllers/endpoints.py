@@ -91,7 +91,7 @@ def _ports(service: Object, pods: list[Object]) -> list[Object]:
 
 def _target(port: Object, pods: list[Object]) -> int:
     """The pods' port; one named in the Service is looked up in the first pod that has the name."""
-    target = port.get("targetPort", port["port"])
+    target: int | str = port["targetPort"] if "targetPort" in port else port["port"]
     if isinstance(target, int):
         return target
     containers = [c for pod in pods for c in pod["spec"]["containers"]]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from lab.standins.k3s.controllers import (
     daemonset,
@@ -36,6 +37,10 @@ LEASES = "coordination.k8s.io/v1/leases"  # they change all the time, and matter
 ROUND_SECONDS = 2.0  # for what only time changes: silent nodes, minReadySeconds
 
 
+Decision = tuple[Callable[[], list[Write]], str]
+"""What decides on writes, and about what, for the journal."""
+
+
 class Manager:
     """All controllers, in one thread: each sees what the one before it wrote."""
 
@@ -64,11 +69,11 @@ class Manager:
                 except (KeyError, ValueError, TypeError) as error:  # one odd object must not stop the others
                     log("error", f"{about}: {type(error).__name__}: {error}")
 
-    def _each(self, collection: str, reconcile: Callable[[Object], list[Write]]) -> "Iterator[Decision]":
+    def _each(self, collection: str, reconcile: Callable[[Object], list[Write]]) -> Iterator[Decision]:
         for obj in self._world.list(collection):
-            yield lambda obj=obj: reconcile(obj), f"{collection} {name_of(obj)}"
+            yield partial(reconcile, obj), f"{collection} {name_of(obj)}"
 
-    def _nodes(self) -> "Iterator[Decision]":
+    def _nodes(self) -> Iterator[Decision]:
         now = time.monotonic()
         self._heartbeats.observe(self._world.list(LEASES), now)
         pods = self._world.list("v1/pods")
@@ -76,7 +81,7 @@ class Manager:
             "v1/nodes", lambda node: nodes.reconcile(node, pods, missing=self._heartbeats.missing(node, now))
         )
 
-    def _daemon_sets(self) -> "Iterator[Decision]":
+    def _daemon_sets(self) -> Iterator[Decision]:
         w = self._world
         return self._each(
             daemonset.COLLECTION,
@@ -85,25 +90,25 @@ class Manager:
             ),
         )
 
-    def _deployments(self) -> "Iterator[Decision]":
+    def _deployments(self) -> Iterator[Decision]:
         w = self._world
         return self._each(
             deployment.DEPLOYMENTS,
             lambda d: deployment.reconcile(d, w.list(deployment.REPLICA_SETS), w.list("v1/pods")),
         )
 
-    def _replica_sets(self) -> "Iterator[Decision]":
+    def _replica_sets(self) -> Iterator[Decision]:
         return self._each(
             deployment.REPLICA_SETS, lambda r: deployment.reconcile_replica_set(r, self._world.list("v1/pods"))
         )
 
-    def _jobs(self) -> "Iterator[Decision]":
+    def _jobs(self) -> Iterator[Decision]:
         return self._each(job.COLLECTION, lambda j: job.reconcile(j, self._world.list("v1/pods")))
 
-    def _scheduler(self) -> "Iterator[Decision]":
+    def _scheduler(self) -> Iterator[Decision]:
         yield lambda: scheduler.reconcile(self._world.list("v1/nodes"), self._world.list("v1/pods")), "scheduler"
 
-    def _services(self) -> "Iterator[Decision]":
+    def _services(self) -> Iterator[Decision]:
         w = self._world
         yield from self._each(
             "v1/services",
@@ -113,11 +118,7 @@ class Manager:
             "v1/services", lambda s: service_lb.reconcile(s, w.list("v1/nodes"), w.list(endpoints.SLICES))
         )
 
-    def _namespaces(self) -> "Iterator[Decision]":
+    def _namespaces(self) -> Iterator[Decision]:
         return self._each(
             "v1/namespaces", lambda n: service_accounts.reconcile(n, self._world.list("v1/serviceaccounts"))
         )
-
-
-Decision = tuple[Callable[[], list[Write]], str]
-"""What decides on writes, and about what, for the journal."""

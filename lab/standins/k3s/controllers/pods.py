@@ -24,22 +24,27 @@ def from_template(owner: Object, template: Object, labels: dict[str, str]) -> Ob
 
 
 def owned(pods: Iterable[Object], owner: Object) -> list[Object]:
+    """Those of the pods that the owner controls."""
     return [pod for pod in pods if is_owned_by(pod, owner)]
 
 
 def phase(pod: Object) -> str:
+    """The phase; Pending before anybody has set one."""
     return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
 def is_finished(pod: Object) -> bool:
+    """Whether nothing of the pod will run again."""
     return phase(pod) in ("Succeeded", "Failed")
 
 
 def is_ready(pod: Object) -> bool:
+    """Whether it is ready and stays."""
     return is_true(pod, "Ready") and not is_deleted(pod)
 
 
 def is_available(pod: Object, min_ready_seconds: int) -> bool:
+    """Whether it has been ready for so long."""
     if not is_ready(pod):
         return False
     return min_ready_seconds == 0 or age_seconds(condition(pod, "Ready")["lastTransitionTime"]) >= min_ready_seconds

@@ -7,6 +7,7 @@ from lab.standins.k3s.writes import Create, Write
 
 
 def reconcile(namespace: Object, service_accounts: Iterable[Object]) -> list[Write]:
+    """Create it where it is missing."""
     name = name_of(namespace)
     if is_deleted(namespace) or any(namespace_of(s) == name and name_of(s) == "default" for s in service_accounts):
         return []
