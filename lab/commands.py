@@ -18,13 +18,14 @@ def up(name: str = DEFAULT_NAME, *, engine: str | None = None) -> None:
     for host in lab.hosts:
         address, port = host.endpoint
         print(f"  {host.name:<16} {address}{'' if port == 22 else f' port {port}'}")
+    address, port = lab.hosts[0].endpoint
     print(
         f"""
 Next:
   export SCOUT_SITE={lab.site}
   inv list-hosts
   inv deploy-ollama --hosts phi --plan
-  ssh -i $SCOUT_SITE/keys/operator -o UserKnownHostsFile=$SCOUT_SITE/known_hosts scout@{lab.hosts[0].endpoint[0]}
+  ssh -p {port} -i $SCOUT_SITE/keys/operator -o UserKnownHostsFile=$SCOUT_SITE/known_hosts scout@{address}
   inv lab-down --name {name}"""
     )
 

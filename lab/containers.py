@@ -79,7 +79,7 @@ class Containers:
             ports={"22/tcp": ("127.0.0.1", record.ports[name])} if name in record.ports else {},
             volumes=[f"{paths.PACKAGE}:/opt/lab/src/lab:ro", f"{lab}:/opt/lab/nfs"],
             tmpfs={"/run": "mode=755,exec", "/tmp": "mode=1777,exec"},  # noqa: S108  the host's own
-            # What root of a K3s host does: networks, mounts, namespaces. Less than privileged, which has the devices too.
+            # What root of a K3s host does: networks, mounts, namespaces. Unlike privileged, it has no devices.
             cap_add=["NET_ADMIN", "SYS_ADMIN", "SYS_BOOT", "SYS_PTRACE"],
             security_opt=["apparmor=unconfined", "seccomp=unconfined"],
             # reboot(2) inside ends the container; the engine starts it again.
@@ -214,17 +214,13 @@ def _create_network(engine: Any, lab: str) -> int:
 
     for number in range(1, 255):
         pool = docker.types.IPAMPool(subnet=f"198.18.{number}.0/24", gateway=_gateway(number))
-        settings = {"ipam": docker.types.IPAMConfig(pool_configs=[pool]), "labels": _labels(lab)}
+        addresses = docker.types.IPAMConfig(pool_configs=[pool])
         try:
-            network = engine.networks.create(_resource(lab), internal=True, **settings)
+            engine.networks.create(_resource(lab), driver="bridge", ipam=addresses, labels=_labels(lab))
         except docker.errors.APIError as error:
-            if "overlap" not in str(error):
-                raise
-            continue
-        if not _is_ours(_gateway(number)):
-            # An internal network has no way out, but no published ports either.
-            network.remove()
-            engine.networks.create(_resource(lab), internal=False, **settings)
+            if "overlap" in str(error):
+                continue
+            raise
         return number
     raise Trouble("no network is free for another lab", next="docker network ls")
 

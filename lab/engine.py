@@ -1,7 +1,5 @@
 """What a lab's hosts are made of: namespaces where this user may make them, containers elsewhere."""
 
-import os
-import sys
 from typing import Protocol
 
 from lab.containers import Containers
@@ -27,9 +25,10 @@ _ENGINES: dict[str, type[Namespaces] | type[Containers]] = {engine.name: engine 
 
 
 def choose(name: str | None) -> type[Namespaces] | type[Containers]:
-    """The engine ``name``, or the one that fits this machine and user."""
-    automatic = "namespaces" if sys.platform == "linux" and os.geteuid() == 0 else "containers"
+    """The engine ``name``, or by default the one that this machine and user can have."""
+    if name is None:
+        return Namespaces if Namespaces.are_possible() else Containers
     try:
-        return _ENGINES[name or automatic]
+        return _ENGINES[name]
     except KeyError:
         raise Trouble(f"there is no engine {name}", why=f"there is {', '.join(_ENGINES)}") from None

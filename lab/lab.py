@@ -5,7 +5,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab import contents, record, site
@@ -41,9 +41,16 @@ class Lab:
         kind = choose(engine)
         new = Record(name, kind.name, 0, hosts, k3s, secrets.token_hex(16), {})
         new.claim()
-        new = kind.reserve(new)
-        new.save()
-        _write_files(new)
+        try:
+            new = kind.reserve(new)
+            new.save()
+            _write_files(new)
+        except BaseException:
+            # Where there is no engine there is nothing to take down either.
+            with suppress(Trouble):
+                kind(new).down()
+            shutil.rmtree(new.directory)
+            raise
         return cls(new)
 
     @classmethod

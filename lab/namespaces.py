@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -38,6 +39,12 @@ class Namespaces:
     def reserve(cls, record: Record) -> Record:
         """``record`` with a network that this lab alone has from now on."""
         return replace(record, network=networks.reserve(record.directory))
+
+    @staticmethod
+    def are_possible() -> bool:
+        """Whether this machine and user can have them."""
+        unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "true"]
+        return sys.platform == "linux" and os.geteuid() == 0 and run(unshare, check=False).returncode == 0
 
     def up(self) -> None:
         """Start the switch and all hosts; they boot in the background."""
@@ -76,9 +83,9 @@ class Switch:
         """The file system that the switch and ``host/power`` see, with the hosts' state in ``run/lab``."""
         return Path(f"/proc/{self.pid}/root")
 
-    def run(self, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def run(self, argv: Sequence[str], check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of the machine in the switch's namespaces."""
-        return run(["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--", *argv])
+        return run(["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--", *argv], check=check)
 
     def start(self) -> None:
         """Start it, and plug the machine in."""
@@ -87,7 +94,9 @@ class Switch:
         log = self._reservation / "log"
         with log.open("w") as output:
             subprocess.run(["setsid", "--fork", *unshare, *map(str, script)], stdout=output, stderr=output, check=True)
-        if not holds_in_time(self._is_ready):
+        # What it writes before it is ready is why it never will be.
+        holds_in_time(lambda: self._is_ready() or log.stat().st_size > 0)
+        if not self._is_ready():
             raise Trouble("the lab's switch did not start", why=log.read_text())
         link = ["ip", "link", "add", self.interface, "type", "veth", "peer", "name", "machine", "netns", str(self.pid)]
         run(link)
@@ -103,12 +112,7 @@ class Switch:
     def stop(self) -> None:
         """Kill it if it runs, wait for the end of everything in it, and give its network back."""
         with suppress(Trouble, ProcessLookupError):
-            process = os.pidfd_open(self.pid)
-            try:
-                signal.pidfd_send_signal(process, signal.SIGKILL)
-                select.select([process], [], [])
-            finally:
-                os.close(process)
+            _kill(self.pid)
         run(["ip", "link", "delete", self.interface], check=False)
         networks.release(self.record.directory)
 
@@ -199,8 +203,9 @@ class NamespaceHost(LabHost):
 
     def fill(self, path: str) -> None:
         self._must_be_on_disk(path)
-        disk = os.statvfs(self._state / "disk")
-        self._resize_disk(str((disk.f_blocks - disk.f_bfree) * disk.f_frsize))
+        # The kernel refuses a size below what is in use, and somebody may be writing.
+        if not holds_in_time(lambda: self._resize_disk(str(self._disk_usage()))):
+            raise Trouble("the disk cannot be filled", host=self.name, why="its use keeps growing")
 
     def free(self, path: str) -> None:
         self._must_be_on_disk(path)
@@ -216,8 +221,14 @@ class NamespaceHost(LabHost):
         if kind != "overlay":
             raise Trouble(f"{path} cannot be filled", host=self.name, why=f"it is on a {kind}, not on the host's disk")
 
-    def _resize_disk(self, size: str) -> None:
-        self._switch.run(["mount", "-o", f"remount,size={size}", str(Path("/run/lab", self.name, "disk"))])
+    def _disk_usage(self) -> int:
+        """Bytes on the host's disk."""
+        disk = os.statvfs(self._state / "disk")
+        return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+
+    def _resize_disk(self, size: str) -> bool:
+        remount = ["mount", "-o", f"remount,size={size}", f"/run/lab/{self.name}/disk"]
+        return self._switch.run(remount, check=False).returncode == 0
 
     def _signal(self, name: str, pids: Sequence[int]) -> None:
         # One that has ended meanwhile is no trouble.
@@ -234,6 +245,18 @@ class NamespaceHost(LabHost):
         while more := {pid: state for pid, (parent, state) in parents.items() if parent in found and pid not in found}:
             found.update(more)
         return found
+
+
+def _kill(pid: int) -> None:
+    """Kill a process and wait for its end, which for the first of a pid namespace is the end of all in it."""
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        ended, _, _ = select.select([process], [], [], 60)
+    finally:
+        os.close(process)
+    if not ended:
+        raise Trouble(f"process {pid} of the lab does not end", next="inv lab-down again, after a while")
 
 
 def _start_time(pid: int) -> str | None:

@@ -45,6 +45,10 @@ def directory() -> Path:
 def archive() -> Path:
     """The root file system as a tar file, or the file that ``SCOUT_LAB_ROOTFS`` names, made elsewhere."""
     if given := os.environ.get("SCOUT_LAB_ROOTFS"):
+        if not Path(given).is_file():
+            raise Trouble(
+                f"{given} is not a file", why="SCOUT_LAB_ROOTFS names it as the root file system", next="ls -l"
+            )
         return Path(given)
     made = paths.cache() / f"rootfs-{_digest()}"
 

@@ -79,11 +79,8 @@ def _host(record: Record, host: HostSpec) -> dict[str, Any]:
 
 
 def _ollama(record: Record, cluster: ClusterSpec) -> dict[str, Any]:
-    clients = [
-        f"{record.address(host.name)}/32"
-        for other in record.topology
-        if other.ollama_cluster == cluster.name
-        for host in other.hosts
-    ]
+    scouts = [host.name for other in record.topology if other.ollama_cluster == cluster.name for host in other.hosts]
+    # Behind published ports a Scout has two addresses: its own, and the one that the inventory knows it by.
+    clients = {f"{address}/32": None for name in scouts for address in (record.address(name), record.endpoint(name)[0])}
     tls = {"certificate": f"secrets/{cluster.name}.crt", "key": f"secrets/{cluster.name}.key", "ca": "secrets/ca.crt"}
-    return {"hostname": cluster.service, "tls": tls, "allowed_clients": clients, "models": list(cluster.models)}
+    return {"hostname": cluster.service, "tls": tls, "allowed_clients": list(clients), "models": list(cluster.models)}

@@ -88,10 +88,10 @@ def _deploy(site: Site, cluster: OllamaCluster | ScoutCluster, consent: Consent)
     reporter.troubles(outcome.troubles)
     if outcome.troubles:
         reporter.heading(f"{cluster.name}: not finished; when mended: inv deploy-ollama --hosts {cluster.name}")
-    elif not outcome.made and outcome.plan:
-        reporter.heading(f"{cluster.name}: nothing was changed")
-    else:
+    elif outcome.proved:
         reporter.heading(f"{cluster.name}: Ollama runs")
+    elif outcome.plan:
+        reporter.heading(f"{cluster.name}: nothing was changed")
     return outcome
 
 

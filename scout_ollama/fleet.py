@@ -111,10 +111,13 @@ class Fleet:
         self._connect = connect
         self._remotes: dict[str, Remote] = {}
         self._making = threading.Lock()
+        self._closed = False
 
     def remote(self, name: str) -> Remote:
-        """The remote of a host, the same one each time."""
+        """The remote of a host, the same one each time. Raises Trouble once the fleet is closed."""
         with self._making:
+            if self._closed:  # whoever is still at work after Ctrl-C must not connect again
+                raise Trouble("is not connected to any more", host=name, why="the run was ended")
             if name not in self._remotes:
                 self._remotes[name] = self._connect(self._site, self._hosts[name])
             return self._remotes[name]
@@ -130,8 +133,8 @@ class Fleet:
     def close(self) -> None:
         """Close every connection, all at once."""
         with self._making:
-            remotes, self._remotes = self._remotes, {}
-        run_on(remotes, lambda name: remotes[name].close())
+            self._closed = True
+        run_on(self._remotes, lambda name: self._remotes[name].close())
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import _thread
 import ast
 import os
 import signal
@@ -124,7 +123,7 @@ def test_ctrl_c_stops_waiting_closes_the_connections_and_begins_nothing_more() -
 
     def work(remote: Remote) -> None:
         begun.append(remote.host.name)
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         never.wait(20)
 
     fleet = Fleet(site("gpu-1", "gpu-2", "gpu-3"), recorder.connect)
@@ -133,6 +132,8 @@ def test_ctrl_c_stops_waiting_closes_the_connections_and_begins_nothing_more() -
         fleet.map(work, ["gpu-1", "gpu-2", "gpu-3"], limit=1)
     assert time.monotonic() - began < 5
     assert recorder.made["gpu-1"].closed
+    with pytest.raises(Trouble, match="the run was ended"):
+        fleet.remote("gpu-2")
     never.set()
     assert begun == ["gpu-1"]
 

@@ -16,7 +16,6 @@ from scout_ollama.remote.script import Script, local_deadline
 
 _TIMED_OUT = (124, 137)  # how timeout(1) ends when it ended its command, and when it had to kill it
 
-_PUT = "put"
 _ASK_SUDO = Script(
     "ask-sudo",
     """
@@ -78,7 +77,7 @@ class ScriptRemote(ABC):
     def put(self, content: bytes, path: str, *, mode: int = 0o644, owner: str = "", sudo: bool = False) -> None:
         """See Remote."""
         result = self.run(
-            Script.load(_PUT), path, f"{mode:o}", owner, str(len(content)), stdin=content, sudo=sudo, check=False
+            Script.load("put"), path, f"{mode:o}", owner, str(len(content)), stdin=content, sudo=sudo, check=False
         )
         if result.status:
             raise CommandFailed(f"writing {path}", result)

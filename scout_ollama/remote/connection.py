@@ -16,7 +16,7 @@ import paramiko
 
 from scout_ollama.inventory import Host
 from scout_ollama.known_hosts import KnownHosts
-from scout_ollama.remote.keys import PublicKeyAuthentication
+from scout_ollama.remote.keys import Offer, PublicKeyAuthentication, offers
 from scout_ollama.remote.policy import OnlyKnown
 from scout_ollama.remote.route import Hop, route
 from scout_ollama.remote.transport import factory
@@ -93,8 +93,8 @@ def _persist(hop: Hop, via: fabric.Connection | None, known_hosts: KnownHosts) -
 
 
 def _attempt(hop: Hop, via: fabric.Connection | None, known_hosts: KnownHosts) -> fabric.Connection:
-    with handshake(hop):
-        connection = _prepare(hop, via, known_hosts)
+    with handshake(hop), offers(hop.title, hop.key_file) as keys:
+        connection = _prepare(hop, via, known_hosts, keys)
         try:
             if not via:
                 connection.connect_kwargs["sock"] = open_socket(hop)
@@ -108,7 +108,7 @@ def _attempt(hop: Hop, via: fabric.Connection | None, known_hosts: KnownHosts) -
         return connection
 
 
-def _prepare(hop: Hop, via: fabric.Connection | None, known_hosts: KnownHosts) -> fabric.Connection:
+def _prepare(hop: Hop, via: fabric.Connection | None, known_hosts: KnownHosts, keys: list[Offer]) -> fabric.Connection:
     connection = fabric.Connection(
         hop.address,
         user=hop.user,
@@ -120,7 +120,7 @@ def _prepare(hop: Hop, via: fabric.Connection | None, known_hosts: KnownHosts) -
         connect_kwargs={
             "timeout": hop.timeout,
             "transport_factory": factory([entry.key.type for entry in known_hosts.of(hop.known_as)], hop.timeout),
-            "auth_strategy": PublicKeyAuthentication(hop.title, hop.user, hop.key_file),
+            "auth_strategy": PublicKeyAuthentication(hop.title, hop.user, keys),
         },
     )
     connection.client.set_missing_host_key_policy(OnlyKnown(hop, known_hosts))

@@ -6,6 +6,7 @@ import getpass
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,52 +32,54 @@ class Offer:
         return f"{self.source} {HostKey(self.key.get_name(), self.key.asbytes()).fingerprint}"
 
 
+@contextmanager
+def offers(host: str, key_file: Path | None) -> Iterator[list[Offer]]:
+    """The keys to log in with: the key file's, or without one the agent's. To be used before the context ends.
+
+    With a key file no other key is offered, so that a well-filled agent cannot use up the server's MaxAuthTries; the
+    agent serves for it if it holds that key. Asks for a passphrase where there is no other way; so this comes before
+    the connection, which would not wait for a person. Raises RemoteError when the file cannot be used.
+    """
+    agent = paramiko.Agent()
+    try:
+        if key_file:
+            public = _public_half(key_file)
+            held = next((key for key in agent.get_keys() if key.asbytes() == public), None)
+            yield [Offer(str(key_file), held or private_key(host, key_file))]
+        else:
+            yield [Offer(f"agent key {key.comment}".strip(), key) for key in agent.get_keys()]
+    finally:
+        agent.close()
+
+
 @dataclass(frozen=True)
 class PublicKeyAuthentication:
-    """Logs in with the host's key file, or without one with the agent's keys. Paramiko calls ``authenticate``.
-
-    With a key file no other key is offered, so a well-filled agent cannot use up the server's MaxAuthTries; the agent
-    serves for that key file when it has a passphrase.
-    """
+    """Logs in with the first key that is taken; Paramiko calls ``authenticate``. ``host`` is for messages."""
 
     host: str
     user: str
-    key_file: Path | None
+    offers: list[Offer]
 
     def authenticate(self, transport: paramiko.Transport) -> None:
-        """Try each key in turn. Raises RemoteError when none is taken."""
-        agent = paramiko.Agent()
-        refused: list[Offer] = []
-        try:
-            for offer in self._offers(agent):
-                try:
-                    missing = transport.auth_publickey(self.user, offer.key)
-                except paramiko.BadAuthenticationType as error:
-                    raise self._second_factor(error.allowed_types) from None
-                except paramiko.AuthenticationException as error:
-                    if refused and not transport.is_active():
-                        raise self._hung_up([*refused, offer]) from None
-                    if not transport.is_active() or "timeout" in str(error):
-                        raise EOFError(str(error)) from None
-                    refused.append(offer)
-                    continue
-                if missing:
-                    raise self._second_factor(missing)
-                return
-        finally:
-            agent.close()
-        raise self._refused(refused)
-
-    def _offers(self, agent: paramiko.Agent) -> Iterator[Offer]:
-        if self.key_file is None:
-            yield from (Offer(f"agent key {key.comment}".strip(), key) for key in agent.get_keys())
+        """Try each key in turn. Raises RemoteError when none is taken, EOFError when the connection is lost."""
+        for number, offer in enumerate(self.offers):
+            try:
+                missing = transport.auth_publickey(self.user, offer.key)
+            except paramiko.BadAuthenticationType as error:
+                raise self._second_factor(error.allowed_types) from None
+            except paramiko.AuthenticationException as error:
+                if number and not transport.is_active():
+                    raise self._hung_up(self.offers[: number + 1]) from None
+                if not transport.is_active() or "timeout" in str(error):
+                    raise EOFError(str(error)) from None
+                continue
+            if missing:
+                raise self._second_factor(missing)
             return
-        public = _public_half(self.key_file)
-        held = next((key for key in agent.get_keys() if key.asbytes() == public), None)
-        yield Offer(f"{self.key_file}", held or private_key(self.host, self.key_file))
+        raise self._refused()
 
-    def _refused(self, offers: list[Offer]) -> RemoteError:
-        if not offers:
+    def _refused(self) -> RemoteError:
+        if not self.offers:
             return RemoteError(
                 f"no key to log in as {self.user} with",
                 host=self.host,
@@ -86,15 +89,15 @@ class PublicKeyAuthentication:
         return RemoteError(
             f"does not let {self.user} log in",
             host=self.host,
-            why="it refused " + ", ".join(map(str, offers)),
+            why="it refused " + ", ".join(map(str, self.offers)),
             next=f"add the public key to ~{self.user}/.ssh/authorized_keys there, or correct ssh.user or ssh.key_file",
         )
 
-    def _hung_up(self, offers: list[Offer]) -> RemoteError:
+    def _hung_up(self, tried: list[Offer]) -> RemoteError:
         return RemoteError(
             f"hung up while {self.user} was logging in",
             host=self.host,
-            why=f"after {len(offers)} keys: " + ", ".join(map(str, offers)),
+            why=f"after {len(tried)} keys: " + ", ".join(map(str, tried)),
             next="set ssh.key_file in the cluster's file, so that only that key is offered (sshd's MaxAuthTries)",
         )
 

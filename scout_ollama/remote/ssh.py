@@ -78,7 +78,8 @@ class SshRemote(ScriptRemote):
             if isinstance(error, paramiko.SSHException | EOFError | OSError) and not isinstance(error, TimeoutError):
                 raise Disconnected(str(error) or "the host hung up") from error
             raise
-        channel.close()
+        with contextlib.suppress(EOFError, OSError):  # the script has ended, whatever happens to its connection now
+            channel.close()
         return status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,11 @@ class _Listened:
         if self._acknowledges_late:
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # holds for a moment only
         return data
+
+    def close(self) -> None:
+        # A channel says goodbye through its jump host, which may be gone; Paramiko's thread would print a traceback.
+        with contextlib.suppress(EOFError, OSError):
+            self._sock.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)

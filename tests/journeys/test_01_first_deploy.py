@@ -49,7 +49,7 @@ def test_3_the_first_deploy_ends_with_its_proof(operator: Operator) -> None:
     result = json.loads(said.out)["phi"]
     assert result["made"]
     assert result["troubles"] == []
-    assert {entry["host"] for entry in result["proved"]} == {"phi-gpu-1", "phi-gpu-2", "phi-gpu-3", "scout-prod-1"}
+    assert {entry["host"] for entry in result["proved"]} == {"phi-gpu-1", "phi-gpu-2", "phi-gpu-3", "scout-preprod-1"}
 
 
 def test_4_the_second_deploy_has_nothing_to_do_and_proves_the_same(operator: Operator) -> None:

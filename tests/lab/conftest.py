@@ -1,11 +1,11 @@
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from lab.lab import Lab
+from lab.namespaces import Namespaces
 from lab.topology import ssh_hosts
 
 Ssh = Callable[[str, str], subprocess.CompletedProcess[str]]
@@ -14,7 +14,7 @@ Ssh = Callable[[str, str], subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="session")
 def namespaces() -> None:
     """What needs the lab's own hosts asks for this."""
-    if sys.platform != "linux" or os.geteuid() != 0:
+    if not Namespaces.are_possible():
         pytest.skip("network namespaces are made by root on Linux; run the tests as root there")
 
 

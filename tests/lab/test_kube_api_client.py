@@ -1,20 +1,22 @@
 """The client that controllers and kubelets use on the stand-in API server."""
 
+import queue
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.standins.kube.client import Client, Failure, Mirror
+from lab.standins.kube.client import Client, Failure
 from lab.standins.kube.errors import Json, bad_request
 from lab.standins.kube.server import Server, kubeconfig, serve
-from tests.lab.kube_api import namespace, node, pod_spec, settings, workload
+from tests.lab.kube_api import namespace, node, pod_spec, settings
 
 SETTINGS = "v1/configmaps"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Server:  # type: ignore[misc]  # a generator fixture
+def server(tmp_path: Path) -> Iterator[Server]:
     with serve(tmp_path / "kube", {"token": "admin"}, listen=("127.0.0.1", 0)) as server:
         server.client("tests").create("v1/namespaces", namespace("team"))
         yield server
@@ -65,44 +67,59 @@ def test_nobody_there(server: Server) -> None:
     assert caught.value.code == 0
 
 
-def test_a_mirror_follows_through_a_restart(tmp_path: Path) -> None:
+def test_a_watch_outlives_its_server(tmp_path: Path) -> None:
     server = serve(tmp_path / "kube", {"token": "admin"}, listen=("127.0.0.1", 0))
-    client = server.client("tests")
+    client, stop, seen = server.client("tests"), threading.Event(), queue.SimpleQueue[tuple[str, str]]()
     client.create("v1/namespaces", namespace("team"))
     for name in ("a", "b"):
         client.create(SETTINGS, settings(name, "team"))
-    changed = threading.Condition()
 
-    def notify() -> None:
-        with changed:
-            changed.notify_all()
+    def follow() -> None:
+        for event in client.watch(SETTINGS, namespace="team", stop=stop):
+            seen.put((event.type, event.object.get("metadata", {}).get("name", "")))
 
-    mirror = Mirror(server.client("mirror"), SETTINGS, notify, namespace="team")
-    mirror.start()
-
-    def becomes(*names: str) -> bool:
-        with changed:
-            return changed.wait_for(lambda: [o["metadata"]["name"] for o in mirror.items()] == list(names), 15)
-
-    assert mirror.synced.wait(10)
-    assert becomes("a", "b")
-    client.create(SETTINGS, settings("c", "team"))
-    assert becomes("a", "b", "c")
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert [seen.get(timeout=10) for _ in range(3)] == [("ADDED", "a"), ("ADDED", "b"), ("SYNCED", "")]
     address = server.address
     server.close()
-    again = serve(tmp_path / "kube", {"token": "admin"}, listen=address)
-    client = again.client("tests")
-    client.delete(SETTINGS, "b", namespace="team")
-    client.merge(SETTINGS, "c", {"data": {"x": "1"}}, namespace="team")
-    assert becomes("a", "c")
-    found = mirror.get("c", "team")
-    assert found is not None
-    mirror.close()
-    again.close()
+    with serve(tmp_path / "kube", {"token": "admin"}, listen=address) as again:
+        again.client("tests").delete(SETTINGS, "b", namespace="team")
+        assert seen.get(timeout=15) == ("DELETED", "b")
+        stop.set()
+        again.client("tests").create(SETTINGS, settings("c", "team"))
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_watch_that_missed_too_much_begins_again(tmp_path: Path) -> None:
+    server = serve(tmp_path / "kube", {"token": "admin"}, listen=("127.0.0.1", 0))
+    client, stop, seen = server.client("tests"), threading.Event(), queue.SimpleQueue[tuple[str, str]]()
+    client.create("v1/namespaces", namespace("team"))
+    client.create(SETTINGS, settings("a", "team"))
+
+    def follow() -> None:
+        for event in client.watch(SETTINGS, namespace="team", stop=stop):
+            seen.put((event.type, event.object.get("metadata", {}).get("name", "")))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert [seen.get(timeout=10) for _ in range(2)] == [("ADDED", "a"), ("SYNCED", "")]
+    address = server.address
+    server.close()
+    between = serve(tmp_path / "kube", {"token": "admin"}, listen=("127.0.0.1", 0))
+    between.client("tests").create(SETTINGS, settings("b", "team"))
+    between.close()
+    with serve(tmp_path / "kube", {"token": "admin"}, listen=address) as again:
+        assert [seen.get(timeout=15) for _ in range(3)] == [("ADDED", "a"), ("ADDED", "b"), ("SYNCED", "")]
+        stop.set()
+        again.client("tests").delete(SETTINGS, "a", namespace="team")
+        thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_the_owner_of_the_server_can_answer_for_logs(tmp_path: Path) -> None:
-    def logs(pod: Json, container: str, options: dict[str, str]):  # type: ignore[no-untyped-def]  # an iterator of bytes
+    def logs(pod: Json, container: str, options: dict[str, str]) -> Iterator[bytes]:
         if options.get("previous") == "true":
             raise bad_request(
                 f'previous terminated container "{container}" in pod "{pod["metadata"]["name"]}" not found'
@@ -116,32 +133,6 @@ def test_the_owner_of_the_server_can_answer_for_logs(tmp_path: Path) -> None:
         assert client.log("p", namespace="team") == "one\ntwo\n"
         with pytest.raises(Failure, match='previous terminated container "main" in pod "p" not found'):
             client.log("p", namespace="team", previous="true")
-
-
-def test_a_controller_in_a_few_lines(server: Server) -> None:
-    """What the node's stand-in does: follow what is wanted, make it so, report."""
-    client = server.client("daemonset-controller")
-
-    def reconcile() -> None:
-        for wanted in wants.items():
-            name = wanted["metadata"]["name"]
-            template = wanted["spec"]["template"]
-            made = {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {**template["metadata"], "name": name, "namespace": "team"},
-            }
-            if client.find("v1/pods", name, namespace="team") is None:
-                client.create("v1/pods", {**made, "spec": template["spec"]})
-                done.set()
-
-    done = threading.Event()
-    wants = Mirror(client, "apps/v1/daemonsets", reconcile)
-    wants.start()
-    client.create("apps/v1/daemonsets", workload("DaemonSet", "x", "team"))
-    assert done.wait(10)
-    assert client.list("v1/pods", labels="app=x").items
-    wants.close()
 
 
 def test_a_kubeconfig_names_everything(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from scout_ollama.inventory import Host
-from scout_ollama.remote import CommandFailed, RemoteError, Script, SshRemote, connection, transport
+from scout_ollama.fleet import Fleet
+from scout_ollama.inventory import Host, ScoutCluster, Site
+from scout_ollama.remote import CommandFailed, Remote, RemoteError, Script, SshRemote, connection, transport
 from scout_ollama.remote.connection import open_socket
 from scout_ollama.remote.route import Hop
 from tests.remote.sshd import Sshd, send
@@ -206,6 +208,38 @@ def test_closing_ends_what_is_under_way_and_nothing_begins_after_it(
     assert asked.complaint().startswith("gpu-1: the connection was lost during work")
     with pytest.raises(RemoteError, match="was disconnected by us"):
         remote.run(HELLO)
+
+
+def test_ctrl_c_leaves_no_session_behind(sshd: Sshd, connect: Connect, tmp_path: Path) -> None:
+    names = ["gpu-1", "gpu-2", "gpu-3"]
+    hosts = {name: sshd.host(name) for name in names}
+    cluster = ScoutCluster.model_construct(name="test", kind="scout", environment="phi", hosts=hosts)
+    fleet = Fleet(Site(tmp_path, {"test": cluster}), lambda _, host: connect(host))
+    went_on: list[str] = []
+
+    def work(remote: Remote) -> None:
+        with contextlib.suppress(RemoteError):
+            remote.run(Script("work", f"touch {tmp_path}/{remote.host.name}; sleep 60"))
+        remote.run(Script("next", "true"))
+        went_on.append(remote.host.name)
+
+    def interrupt() -> None:
+        wait_for(lambda: all((tmp_path / name).exists() for name in names))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fleet.map(work, names)
+    assert time.monotonic() - began < 10
+    interrupter.join()
+    wait_for(lambda: not [pid for pid in sshd.sessions() if "sshd" in _name(pid)])
+    assert went_on == []
+
+
+def _name(pid: int) -> str:
+    return _read(Path(f"/proc/{pid}/comm")).decode()
 
 
 def test_a_script_cut_off_on_its_way_does_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 Object = dict[str, Any]
 
 ANNOTATION = "traefik.ingress.kubernetes.io/router."
+KNOWN_ANNOTATIONS = ("entrypoints", "middlewares", "priority", "tls")
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 CONTROLLER = "traefik.io/ingress-controller"
 ENTRY_POINTS = ("web", "websecure")
@@ -37,10 +38,13 @@ class Router:
     exact: bool
     allow: tuple[AllowList, ...]
     servers: tuple[str, ...]  # address:port of ready endpoints; none means 503
+    wanted_priority: int = 0
 
     @property
     def priority(self) -> int:
-        """Traefik's default: the length of the rule, so that the most specific is tried first."""
+        """The highest is tried first. Traefik's default is the length of the rule as it writes it."""
+        if self.wanted_priority:
+            return self.wanted_priority
         parts = [f"Host(`{self.host}`)"] if self.host else []
         parts.append(f"Path(`{self.path}`)" if self.exact else f"PathPrefix(`{self.path}`)")
         return len(" && ".join(parts))
@@ -80,6 +84,7 @@ def routers(cluster: Cluster) -> tuple[list[Router], list[str]]:
 
 def _router(ingress: Object, number: int, host: str, path: Mapping[str, Any], cluster: Cluster) -> Router:
     annotations = ingress["metadata"].get("annotations") or {}
+    _check_annotations(annotations)
     if not (host + (path.get("path") or "")).isprintable():
         raise RouterError("error parsing rule: not printable")
     return Router(
@@ -91,6 +96,7 @@ def _router(ingress: Object, number: int, host: str, path: Mapping[str, Any], cl
         exact=path.get("pathType") == "Exact",
         allow=tuple(_allow_lists(annotations.get(ANNOTATION + "middlewares", ""), cluster.middlewares)),
         servers=_servers(ingress["metadata"]["namespace"], path["backend"], cluster),
+        wanted_priority=_priority(annotations),
     )
 
 
@@ -116,6 +122,20 @@ def _entry_points(annotations: Mapping[str, str]) -> tuple[str, ...]:
     if len(unknown) == len(names):
         raise RouterError(f"EntryPoint doesn't exist entryPointName={unknown[0]}")
     return tuple(name for name in names if name in ENTRY_POINTS)
+
+
+def _priority(annotations: Mapping[str, str]) -> int:
+    text = annotations.get(ANNOTATION + "priority", "0")
+    try:
+        return int(text)
+    except ValueError:
+        raise RouterError(f'router.priority: "{text}" is not a number') from None
+
+
+def _check_annotations(annotations: Mapping[str, str]) -> None:
+    for name in annotations:
+        if name.startswith(ANNOTATION) and name.removeprefix(ANNOTATION) not in KNOWN_ANNOTATIONS:
+            raise RouterError(f"this stand-in does not know the annotation {name}")
 
 
 def _truth(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Names in pods: what CoreDNS would answer, as the pod's /etc/hosts. The host's own names stand for the DNS outside."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from lab.standins.k3s.launch import etc_hosts
@@ -10,12 +11,20 @@ OUTSIDE = Path("/etc/hosts")
 
 
 def write(pod: Object, address: str, services: Iterable[Object]) -> None:
-    """Write the pod's file, in place: a running container has it mounted."""
+    """Write the pod's file for the first time."""
     path = etc_hosts(uid_of(pod))
-    text = render(pod, address, services, OUTSIDE.read_text())
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists() or path.read_text() != text:
-        path.write_text(text)
+    path.write_text(render(pod, address, services, OUTSIDE.read_text()))
+
+
+def refresh(pod: Object, address: str, services: Iterable[Object]) -> None:
+    """Bring the file up to date, in place as running containers have it mounted; nothing happens when it is gone."""
+    text = render(pod, address, services, OUTSIDE.read_text())
+    with suppress(FileNotFoundError), etc_hosts(uid_of(pod)).open("r+") as file:
+        if file.read() != text:
+            file.seek(0)
+            file.write(text)
+            file.truncate()
 
 
 def render(pod: Object, address: str, services: Iterable[Object], outside: str) -> str:

@@ -33,7 +33,7 @@ class Kubelet:
     def run(self) -> None:
         """Clean up after pods that went while the service was down, then follow."""
         mine = {uid_of(p) for p in self._mine()}
-        for uid in containers.pods_on_node():
+        for uid in {*containers.pods_on_node(), *volumes.pods_on_node()}:
             if uid not in mine:
                 containers.kill_pod(uid)
                 pod_network.remove(uid)
@@ -103,4 +103,4 @@ class Kubelet:
         for uid, worker in self._workers.items():
             address = self._addresses.get(uid)
             if address:
-                cluster_dns.write(worker.pod, address, services)
+                cluster_dns.refresh(worker.pod, address, services)

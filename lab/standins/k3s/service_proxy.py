@@ -14,7 +14,7 @@ from lab.standins.k3s.placement import host_ports
 TABLE = "table ip k3s_proxy"
 PODS = "10.42.0.0/16"
 SERVICES = "10.43.0.0/16"
-FROM_OUTSIDE = "fib daddr type local ip daddr != 127.0.0.0/8"
+OWN_ADDRESS = "fib daddr type local ip daddr != 127.0.0.0/8"
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def _load_balancer(
     match = f"{_protocol(port)} dport {port['port']}"
     if not targets:
         # Without an endpoint of its own a node keeps silent under Local, and says no under Cluster.
-        refused.append(f"{FROM_OUTSIDE} {match} {'drop' if local else 'reject'}")
+        refused.append(f"{OWN_ADDRESS} {match} {'drop' if local else 'reject'}")
         return
-    nat.append(f"{FROM_OUTSIDE} {match} {_dnat(targets)}")
+    nat.append(f"{OWN_ADDRESS} {match} {_dnat(targets)}")
     if not local:
         from_outside = f"ct status dnat ct original ip daddr != {SERVICES}"
         masked.append(f"{from_outside} meta l4proto {_protocol(port)} ct original proto-dst {port['port']}")
@@ -108,7 +108,7 @@ def _host_ports(pod: Object, node: Node) -> Iterable[str]:
     for container in pod["spec"]["containers"]:
         for port in container.get("ports") or []:
             if port.get("hostPort"):
-                own = f"ip daddr {port['hostIP']}" if port.get("hostIP") else FROM_OUTSIDE
+                own = f"ip daddr {port['hostIP']}" if port.get("hostIP") else OWN_ADDRESS
                 match = f"{_protocol(port)} dport {port['hostPort']}"
                 yield f"{own} {match} dnat to {address}:{port['containerPort']}"
 

@@ -66,6 +66,11 @@ def tear_down(uid: str) -> None:
     shutil.rmtree(PODS / uid, ignore_errors=True)
 
 
+def pods_on_node() -> list[str]:
+    """The uids of pods that have volumes here."""
+    return [p.name for p in PODS.iterdir()] if PODS.exists() else []
+
+
 def _set_up(volume: Object, pod: Object, objects: Objects) -> tuple[Path, bool]:
     directory = PODS / uid_of(pod) / "volumes"
     match _kind(volume):

@@ -16,7 +16,7 @@ Collections are named by a path: "v1/pods", "apps/v1/daemonsets", "traefik.io/v1
     for event in client.watch("v1/pods", stop=stop): ...                   # never ends until `stop` is set
 
 A Client may be used by several threads; each has its own connection. Every failure is a `Failure` with the HTTP `code`
-(0 when nobody answered) and the API's `message`. For a controller, `Mirror` keeps a copy of a collection up to date.
+(0 when nobody answered) and the API's `message`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class Event:
-    """One event of a watch: ADDED, MODIFIED, DELETED; or SYNCED (no object) once everything present has been ADDED.
+    """One event of a watch: ADDED, MODIFIED or DELETED, with the object; SYNCED, without one.
 
-    After a break that cannot be bridged a watch starts over with ADDED events and another SYNCED: what was not among
-    them is gone.
+    A watch begins with ADDED for everything that is there and SYNCED after that. After a break that cannot be bridged,
+    as when the server forgot what changed meanwhile, it does so again: what was not among it is gone.
     """
 
     type: str
@@ -159,7 +159,7 @@ class Client:
         propagation: str = "",
         uid: str = "",
     ) -> Json:
-        """Deletes an object: `grace` in seconds; `propagation` Background, Foreground or Orphan; if its uid is `uid`."""
+        """Deletes an object, if it has `uid`: `grace` in seconds; `propagation` Background, Foreground or Orphan."""
         options: Json = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
@@ -186,11 +186,9 @@ class Client:
         query = {key: value for key, value in base.items() if value}
         version = ""
         while not stop.is_set():
-            start = (
-                {"resourceVersion": version}
-                if version
-                else {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
-            )
+            start = {"resourceVersion": version}
+            if not version:
+                start = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
             try:
                 for kind, obj in self._stream(_path(collection, namespace), {**query, **start}, stop):
                     version = obj["metadata"]["resourceVersion"]
@@ -205,8 +203,9 @@ class Client:
                     stop.wait(RETRY_SECONDS)
 
     def _stream(self, path: str, query: dict[str, str], stop: threading.Event) -> Iterator[tuple[str, Json]]:
-        connection = self._connect(WATCH_SILENCE_SECONDS)
+        connection: http.client.HTTPSConnection | None = None
         try:
+            connection = self._connect(WATCH_SILENCE_SECONDS)
             response = self._send(connection, "GET", path, query)
             if response.status != 200:
                 raise _failure(response.status, response.read())
@@ -218,7 +217,8 @@ class Client:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Failure(0, f"watch of {path} broke: {error}") from error
         finally:
-            connection.close()
+            if connection:
+                connection.close()
 
     # Plumbing
 
@@ -287,54 +287,6 @@ class Client:
                 self._local.connection = connection
                 return response.status, content
         return self._exchange(method, path, query, body, media_type)
-
-
-class Mirror:
-    """A copy of a collection that follows it, and a call when it changes.
-
-    `changed` is called without arguments in this thread, after the copy is complete for the first time and after each
-    change. Start it with `start()`; `synced` tells when the copy is complete.
-    """
-
-    def __init__(self, client: Client, collection: str, changed: Callable[[], None], **selection: str) -> None:
-        self._client, self._collection, self._changed, self._selection = client, collection, changed, selection
-        self._objects: dict[tuple[str, str], Json] = {}
-        self._stop = threading.Event()
-        self.synced = threading.Event()
-
-    def items(self) -> list[Json]:
-        """The objects, by namespace and name."""
-        return [obj for _, obj in sorted(dict(self._objects).items())]
-
-    def get(self, name: str, namespace: str = "") -> Json | None:
-        """One object, or None."""
-        return self._objects.get((namespace, name))
-
-    def start(self) -> None:
-        """Follows the collection in a thread of its own."""
-        threading.Thread(target=self.run, name=f"mirror of {self._collection}", daemon=True).start()
-
-    def run(self) -> None:
-        """Follows the collection until `close`."""
-        listed: dict[tuple[str, str], Json] | None = {}
-        for event in self._client.watch(self._collection, stop=self._stop, **self._selection):
-            if event.type == "SYNCED":
-                self._objects, listed = (self._objects if listed is None else listed), None
-                self.synced.set()
-            else:
-                metadata = event.object["metadata"]
-                key = (metadata.get("namespace", ""), metadata["name"])
-                into = self._objects if listed is None else listed
-                if event.type == "DELETED":
-                    into.pop(key, None)
-                else:
-                    into[key] = event.object
-            if listed is None:
-                self._changed()
-
-    def close(self) -> None:
-        """Stops following, at the latest when the next event arrives."""
-        self._stop.set()
 
 
 def _namespace(obj: Json) -> str:

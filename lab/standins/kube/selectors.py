@@ -62,7 +62,7 @@ def _label_test(term: str, found: re.Match[str] | None) -> Match:
         key, operator = found[1], found[2]
         values = {value.strip() for value in found[3].split(",")}
         return (lambda own: own.get(key) in values) if operator == "in" else (lambda own: own.get(key) not in values)
-    parts = re.fullmatch(r"([^\s=!]+)\s*(==?|!=)\s*([^\s=!]*)", term)
+    parts = re.fullmatch(r"([^\s=!()]+)\s*(==?|!=)\s*([-\w.]*)", term)
     if parts:
         key, operator, value = parts.groups()
         return (lambda own: own.get(key) != value) if operator == "!=" else (lambda own: own.get(key) == value)
