@@ -82,7 +82,7 @@ def test_a_host_that_is_down(lab: Lab, operator: Operator) -> None:
         said = operator.deploy()
     finally:
         lab.host(VICTIM).restore()
-    assert_told(said, VICTIM, "connect", next="ping")
+    assert_told(said, VICTIM, "does not answer", why="no answer from", next="ping")
     assert_others_finished(said)
 
 
@@ -92,14 +92,14 @@ def test_a_host_that_refuses_the_key(operator: Operator) -> None:
     other.write_text(KeyPair.generate().private)
     operator.edit("phi", lambda phi: phi["hosts"][VICTIM].update(ssh={"key_file": "keys/other"}))
     said = operator.deploy()
-    assert_told(said, VICTIM, "refuses", why="keys/other")
+    assert_told(said, VICTIM, "does not let scout log in", why="keys/other", next="authorized_keys")
     assert_others_finished(said)
 
 
 def test_a_host_that_asks_for_a_sudo_password(lab: Lab, operator: Operator) -> None:
     with file_instead(lab, "/etc/sudoers.d/scout", "scout ALL=(ALL:ALL) ALL\n"):
         said = operator.deploy()
-    assert_told(said, VICTIM, "sudo asks for a password", next="NOPASSWD")
+    assert_told(said, VICTIM, "sudo asks scout for a password", next="NOPASSWD")
     assert_others_finished(said)
 
 

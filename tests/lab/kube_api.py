@@ -43,13 +43,25 @@ class Cluster:
 
     def kubectl(self, *arguments: str, given: Any = None) -> subprocess.CompletedProcess[str]:
         """Runs kubectl, with `given` (text, an object or a list of them) as its standard input."""
-        home = str(self.directory)
-        environment = {"KUBECONFIG": f"{home}/kubeconfig", "HOME": home, "PATH": os.environ["PATH"]}
         text = given if isinstance(given, str) or given is None else "\n---\n".join(map(json.dumps, _listed(given)))
-        command = [kubectl_path(), *arguments]
         return subprocess.run(
-            command, env=environment, input=text, capture_output=True, text=True, timeout=SECONDS, check=False
+            [kubectl_path(), *arguments],
+            env=self._environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
         )
+
+    def started(self, *arguments: str) -> subprocess.Popen[str]:
+        """A kubectl that runs on."""
+        return subprocess.Popen([kubectl_path(), *arguments], env=self._environment, stdout=subprocess.PIPE, text=True)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        home = str(self.directory)
+        return {"KUBECONFIG": f"{home}/kubeconfig", "HOME": home, "PATH": os.environ["PATH"]}
 
     def run(self, *arguments: str, given: Any = None) -> str:
         """What kubectl prints. Fails when it does."""

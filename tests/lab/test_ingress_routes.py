@@ -58,14 +58,14 @@ def cluster(
     )
 
 
-def one(*args: Object, **options: tuple[Object, ...]) -> Router:
-    (made,), problems = routers(cluster(*args, **options))
+def one(made_of: Object, *middlewares: Object) -> Router:
+    (made,), problems = routers(cluster(made_of, middlewares=middlewares))
     assert problems == []
     return made
 
 
-def problem(*args: Object, **options: tuple[Object, ...]) -> str:
-    made, problems = routers(cluster(*args, **options))
+def problem(made_of: Object, *middlewares: Object) -> str:
+    made, problems = routers(cluster(made_of, middlewares=middlewares))
     assert made == []
     return problems[0]
 
@@ -96,19 +96,19 @@ def test_a_missing_middleware_leaves_the_router_out() -> None:
 def test_a_middleware_needs_its_namespace_and_provider() -> None:
     allow = middleware("allow", ipAllowList={"sourceRange": ["10.0.0.0/8"]})
     for wrong in ("allow@kubernetescrd", "ollama-allow", "allow"):
-        assert "does not exist" in problem(ingress(path(), middlewares=wrong), middlewares=(allow,))
+        assert "does not exist" in problem(ingress(path(), middlewares=wrong), allow)
 
 
 def test_an_allow_list() -> None:
     allow = middleware("allow", ipAllowList={"sourceRange": ["10.0.0.7", "192.168.0.0/16"]})
-    made = one(ingress(path(), middlewares="ollama-allow@kubernetescrd"), middlewares=(allow,))
+    made = one(ingress(path(), middlewares="ollama-allow@kubernetescrd"), allow)
     assert made.allow == (AllowList(("10.0.0.7/32", "192.168.0.0/16")),)
 
 
 def test_a_chain_of_middlewares() -> None:
     allow = middleware("allow", ipAllowList={"sourceRange": ["10.0.0.0/8"], "rejectStatusCode": 404})
     chain = middleware("all", chain={"middlewares": [{"name": "allow"}]})
-    made = one(ingress(path(), middlewares="ollama-all@kubernetescrd"), middlewares=(allow, chain))
+    made = one(ingress(path(), middlewares="ollama-all@kubernetescrd"), allow, chain)
     assert made.allow == (AllowList(("10.0.0.0/8",), 404),)
 
 
@@ -128,7 +128,7 @@ def test_a_chain_of_middlewares() -> None:
 )
 def test_a_middleware_that_cannot_be_served_is_never_ignored(spec: Object, words: str) -> None:
     odd = middleware("odd", **spec)
-    assert words in problem(ingress(path(), middlewares="ollama-odd@kubernetescrd"), middlewares=(odd,))
+    assert words in problem(ingress(path(), middlewares="ollama-odd@kubernetescrd"), odd)
 
 
 def test_a_service_or_port_that_is_not_there_leaves_the_router_out() -> None:
@@ -154,17 +154,15 @@ def test_another_ingress_class_is_not_ours() -> None:
     assert routers(cluster(other)) == ([], [])
 
 
-def config(*args: Object, **options: tuple[Object, ...]) -> list[str]:
-    text = haproxy.render(routers(cluster(*args, **options))[0], "/run/traefik")
+def config(made_of: Cluster) -> list[str]:
+    text = haproxy.render(routers(made_of)[0], "/run/traefik")
     return [line.strip() for line in text.splitlines()]
 
 
 def test_the_configuration_of_haproxy() -> None:
     allow = middleware("allow", ipAllowList={"sourceRange": ["10.0.0.0/8"]})
-    lines = config(
-        ingress(path("/api/tags", "Exact"), entrypoints="websecure", middlewares="ollama-allow@kubernetescrd"),
-        middlewares=(allow,),
-    )
+    made = ingress(path("/api/tags", "Exact"), entrypoints="websecure", middlewares="ollama-allow@kubernetescrd")
+    lines = config(cluster(made, middlewares=(allow,)))
     secure = lines[lines.index("frontend websecure") : lines.index("backend ollama_ollama_0")]
     plain = lines[lines.index("frontend web") : lines.index("frontend websecure")]
     matched = "{ var(txn.host) -m str 'ollama.example.edu' } { path -m str '/api/tags' }"
@@ -178,7 +176,7 @@ def test_the_configuration_of_haproxy() -> None:
 
 
 def test_no_ready_endpoint_is_503() -> None:
-    lines = config(ingress(path()), ready=())
+    lines = config(cluster(ingress(path()), ready=()))
     assert any(line.startswith("http-request return status 503") for line in lines)
 
 

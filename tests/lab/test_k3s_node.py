@@ -134,11 +134,39 @@ def test_a_container_sees_its_volumes_and_nothing_else_of_the_host(cluster: Clus
     ]
     cluster.apply(pod(space, "p", spec))
     cluster.ready_pods(space, 1)
-    said = wait(lambda: (log := cluster.kubectl("-n", space, "logs", "p")).count("\n") >= 7 and log)
+    wait(lambda: cluster.kubectl("-n", space, "logs", "p").endswith("\np\n"), lambda: cluster.story(space))
+    said = cluster.kubectl("-n", space, "logs", "p")
     assert "cannot access '/var/lib/ollama'" in said
     assert "scout" not in said  # the operator's home
     assert "Read-only file system" in said
     assert "wrote\nfrom-map\nsecret\nsecret on phi-gpu-1\np\n" in said
+
+
+def test_a_container_runs_as_the_user_and_with_the_rights_it_is_given(cluster: Cluster) -> None:
+    space = cluster.namespace("rights")
+    command = "id -u; id -g; touch /etc/x 2>&1; echo ok > /scratch/x && cat /scratch/x; grep -E 'CapBnd|NoNewPrivs' /proc/self/status"
+    spec = pod_spec(
+        f"{command}; exec sleep infinity",
+        securityContext={
+            "runAsUser": 11434,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        volumeMounts=[{"name": "scratch", "mountPath": "/scratch"}],
+        readinessProbe={"exec": {"command": ["sh", "-c", "test $(id -u) = 11434"]}, "periodSeconds": 1},
+    )
+    spec |= {"volumes": [{"name": "scratch", "emptyDir": {}}], "securityContext": {"runAsGroup": 7}}
+    root = {**pod_spec(), "securityContext": {"runAsNonRoot": True}}
+    cluster.apply(pod(space, "user", spec), pod(space, "root", root))
+    wait(lambda: is_ready(cluster.get("pod", "user", space)), lambda: cluster.story(space))
+    said = cluster.kubectl("-n", space, "logs", "user").split("\n")
+    assert said[:2] == ["11434", "7"]
+    assert "Read-only file system" in said[2]
+    assert said[3] == "ok"
+    assert [line.split()[1] for line in said[4:6]] == ["0" * 16, "1"]
+    cluster.wait_for_event(space, "container has runAsNonRoot and image will run as root")
+    assert waiting(cluster.get("pod", "root", space))["reason"] == "CreateContainerConfigError"
 
 
 def test_a_missing_directory_is_told_and_mended(cluster: Cluster) -> None:

@@ -172,10 +172,8 @@ def test_gpus_that_are_gone_are_not_given_away(cluster: Cluster) -> None:
         )
         pinned = {**gpu_pod, "nodeSelector": {"kubernetes.io/hostname": "phi-gpu-2"}}
         cluster.apply(pod(space, "scheduled", pinned))
-        cluster.wait_for_event(
-            space,
-            "0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) didn't match Pod's node affinity/selector.",
-        )
+        reasons = "1 Insufficient nvidia.com/gpu, 1 node(s) didn't match Pod's node affinity/selector."
+        cluster.wait_for_event(space, f"0/2 nodes are available: {reasons}")
     finally:
         fault(host, "")
     wait(lambda: is_ready(cluster.get("pod", "scheduled", space)), lambda: cluster.story(space))

@@ -1,8 +1,11 @@
 """A day with kubectl on the stand-in API server: look, apply, watch a rollout, change things, drain, restart."""
 
 import json
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.client import HTTPSConnection
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import paths
 from tests.lab.kube_api import TOKEN, Cluster, Json, namespace, node, pod_spec, running, settings, start, workload
 
 
@@ -43,6 +47,16 @@ def test_its_certificate_is_verified_against_its_own_authority(cluster: Cluster)
     stranger = HTTPSConnection(cluster.url.removeprefix("https://"), timeout=10)
     with pytest.raises(ssl.SSLCertVerificationError):
         stranger.request("GET", "/livez")
+
+
+def test_it_is_small_and_quick(cluster: Cluster) -> None:
+    """What one costs on a lab host: megabytes, and seconds of processor time since it started."""
+    cluster.run("explain", "pod.spec")
+    process = Path(f"/proc/{cluster.process.pid}")
+    resident = next(line.split()[1] for line in (process / "status").read_text().splitlines() if "VmHWM" in line)
+    assert int(resident) < 80 * 1024
+    ticks = (process / "stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    assert sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK") < 3
 
 
 def test_its_files_are_the_owners_alone(cluster: Cluster) -> None:
@@ -326,6 +340,37 @@ def test_logs_come_from_the_kubelet(cluster: Cluster) -> None:
     assert "connection refused" in cluster.refused("logs", "talker", "-n", "team")
 
 
+def test_a_log_is_followed(cluster: Cluster) -> None:
+    read_first = threading.Event()
+
+    class Kubelet(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"6\r\nfirst\n\r\n")
+            if read_first.wait(10):
+                self.wfile.write(b"5\r\nlast\n\r\n")
+            self.wfile.write(b"0\r\n\r\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Kubelet) as kubelet:
+        threading.Thread(target=kubelet.handle_request, daemon=True).start()
+        cluster.run("create", "-f", "-", given=node("live", port=kubelet.server_port))
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "live", "namespace": "team"}}
+        cluster.apply({**pod, "spec": pod_spec(nodeName="live")})
+        with cluster.started("logs", "live", "-n", "team", "--follow") as follower:
+            assert follower.stdout
+            assert follower.stdout.readline() == "first\n"
+            read_first.set()
+            assert follower.stdout.readline() == "last\n"
+            assert follower.wait(10) == 0
+
+
 def test_a_node_is_drained(cluster: Cluster) -> None:
     cluster.run("create", "-f", "-", given=node("leaving"))
     pod = {
@@ -440,6 +485,35 @@ def test_a_restart_keeps_everything(tmp_path: Path) -> None:
         assert "middlewares" in second.run("api-resources")
     finally:
         second.stop()
+
+
+@pytest.mark.parametrize(
+    ("listen", "tokens", "why"),
+    [
+        ("taken", "t,admin,1", "Address already in use"),
+        ("127.0.0.1:http", "t,admin,1", "invalid literal"),
+        ("127.0.0.1:0", "", "no token in"),
+        ("127.0.0.1:0", None, "No such file or directory"),
+    ],
+)
+def test_it_says_why_it_cannot_start(tmp_path: Path, listen: str, tokens: str | None, why: str) -> None:
+    if tokens is not None:
+        (tmp_path / "tokens").write_text(tokens)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}" if listen == "taken" else listen
+        command = [sys.executable, "-m", "lab.standins.kube", "--data", str(tmp_path / "data"), "--listen", listen]
+        done = subprocess.run(
+            [*command, "--token-file", str(tmp_path / "tokens")],
+            cwd=paths.CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("lab.standins.kube: cannot serve on ")
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_killed_server_loses_nothing(tmp_path: Path) -> None:

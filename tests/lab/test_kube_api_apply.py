@@ -238,6 +238,18 @@ def test_unknown_fields_and_wrong_types_are_refused_whatever_validation_says(clu
         assert ".spec.minReadySeconds: expected numeric (int or float), got string" in refused
 
 
+def test_items_of_lists_without_keys_are_named_by_number(cluster: Cluster, name: str) -> None:
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": "team"},
+    }
+    refused = cluster.refused(
+        "apply", "--server-side", "-f", "-", given={**policy, "spec": {"ingress": [{"_from": []}]}}
+    )
+    assert "Kind=NetworkPolicy): .spec.ingress[0]._from: field not declared in schema" in refused
+
+
 def test_items_without_their_key_and_twins_are_refused(cluster: Cluster, name: str) -> None:
     wanted = workload("DaemonSet", name, "team")
     container = wanted["spec"]["template"]["spec"]["containers"][0]

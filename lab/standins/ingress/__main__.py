@@ -86,7 +86,7 @@ class Ingress:
         if checked.returncode != 0:
             print(f"ERR haproxy refused the configuration: {checked.stderr}", flush=True)
         elif self._haproxy is None:
-            self._haproxy = subprocess.Popen(["haproxy", "-W", "-db", "-f", config])
+            self._haproxy = subprocess.Popen(["haproxy", "-W", "-q", "-db", "-f", config])
         else:
             self._haproxy.send_signal(signal.SIGUSR2)
 

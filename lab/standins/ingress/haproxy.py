@@ -12,7 +12,7 @@ HEAD = """\
 global
   stats socket {directory}/haproxy.sock mode 600 level admin expose-fd listeners
   ssl-default-bind-options ssl-min-ver TLSv1.2
-  log stdout format raw local0 notice
+  log stdout format raw local0 err
 
 defaults
   mode http

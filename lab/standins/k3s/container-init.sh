@@ -2,6 +2,7 @@
 # The first process of a container: puts its file system together, then becomes the container's program.
 # It sees the host's programs read-only, a few harmless files of /etc, and the pod's volumes; nothing else of the host.
 # usage: container-init.sh ROOT MOUNTS PROGRAM [ARGUMENT...]
+#   MOUNTS  as in container-shim.sh; a line "ro TAB / TAB /" makes the root itself read-only
 set -eu
 container_path=$PATH
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -28,7 +29,12 @@ done
 mount --rbind /etc/lab etc/lab
 
 tab=$(printf '\t')
+read_only_root=
 while IFS=$tab read -r mode source target; do
+    if [ "$target" = / ]; then
+        read_only_root=yes
+        continue
+    fi
     if [ -d "$source" ]; then
         mkdir -p ".$target"
     else
@@ -44,6 +50,7 @@ mount -t proc proc /proc
 [ -z "${HOSTNAME-}" ] || echo "$HOSTNAME" > /proc/sys/kernel/hostname
 umount -l /.host
 rmdir /.host
+[ -z "$read_only_root" ] || mount -o remount,bind,ro /
 cd /
 PATH=$container_path
 export PATH

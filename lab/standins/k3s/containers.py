@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lab.standins.images import PROGRAMS
 from lab.standins.k3s.registries import parse_reference
+from lab.standins.k3s.security import Security
 from lab.standins.k3s.volumes import Mount
 
 STATE = Path("/run/k3s/containerd/pods")  # gone after a reboot, as the processes are
@@ -30,6 +31,7 @@ class Launch:
     """What to start, and where."""
 
     argv: list[str]
+    security: Security
     environment: dict[str, str]
     mounts: list[Mount]
     netns: Path
@@ -77,13 +79,14 @@ class Container:
         root = directory / "rootfs"
         root.mkdir(parents=True)
         mounts = directory / "mounts"
-        mounts.write_text("".join(m.line() for m in launch.mounts))
+        root_mode = ["ro\t/\t/\n"] if launch.security.read_only_root else []
+        mounts.write_text("".join([*(m.line() for m in launch.mounts), *root_mode]))
         launch.log.parent.mkdir(parents=True, exist_ok=True)
         with launch.log.open("ab") as log:
             # Not a child of this process, which a service manager would wait for when it stops the service.
             detached = ["setsid", "--fork", str(SHIM), str(directory), str(launch.netns), str(root), str(mounts)]
             subprocess.run(
-                [*detached, *launch.argv],
+                [*detached, *launch.security.setpriv(), *launch.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -153,7 +156,8 @@ class Container:
             raise ProcessLookupError("container not running")
         environment = _environment_of(pid)
         argv = PROGRAMS[parse_reference(self.record.image).repository].played(command)
-        inside = ["nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--"]
+        inside = ["nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/"]
+        inside += [*_same_user(pid), "--"]
         return subprocess.run(
             [*inside, *argv], capture_output=True, text=True, timeout=timeout, env=environment, check=False
         )
@@ -228,6 +232,13 @@ def _child(pid: int) -> int | None:
     except OSError:
         return None
     return int(children[0]) if children else None
+
+
+def _same_user(pid: int) -> list[str]:
+    """nsenter's options to become the user that a process runs as."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    ids = {line.split()[0]: line.split()[2] for line in lines if line.startswith(("Uid:", "Gid:"))}
+    return [f"--setuid={ids['Uid:']}", f"--setgid={ids['Gid:']}"]
 
 
 def _environment_of(pid: int) -> dict[str, str]:

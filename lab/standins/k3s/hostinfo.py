@@ -67,6 +67,12 @@ def _peer(data: dict[str, Any]) -> Peer:
     )
 
 
+def without_secrets(path: Path = HOST_JSON) -> dict[str, Any]:
+    """The description of this host for processes that have no business with K3s."""
+    data: dict[str, Any] = json.loads(path.read_text())
+    return {**data, "k3s": None}
+
+
 def read_version(path: Path = HOST_JSON) -> str:
     """K3s's version. Raises OSError or KeyError when the host has no K3s."""
     data: dict[str, Any] = json.loads(path.read_text())

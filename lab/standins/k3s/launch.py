@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.standins.images import PATH, PROGRAMS, Program, lab_environment
-from lab.standins.k3s import environment, gpus, volumes
+from lab.standins.k3s import environment, gpus, security, volumes
 from lab.standins.k3s.containers import Launch
 from lab.standins.k3s.node_context import NodeContext
 from lab.standins.k3s.objects import Object, name_of, namespace_of, quantity, uid_of
@@ -15,6 +15,7 @@ from lab.standins.k3s.registries import parse_reference
 
 LOGS = Path("/var/log/pods")
 NOTHING = Path("/dev/null")
+LAB_DESCRIPTION = Path("/run/k3s/lab-host.json")  # host.json without secrets, for whoever plays an image
 
 
 def build(
@@ -28,12 +29,13 @@ def build(
 ) -> Launch:
     """Everything `Container.start` needs. Raises ConfigError, MountError, AllocationError or ApiError."""
     program = program_of(image.name)
+    rights = security.security(pod, spec)
     own = environment.build(pod, spec, node)
     devices = _devices(node, pod, spec)
     variables = {
         "PATH": PATH,
         "HOSTNAME": pod["spec"].get("hostname") or name_of(pod),
-        "HOME": program.home,
+        "HOME": program.home if rights.user == 0 else "/",
         **program.environment,
         **devices,
         **own,
@@ -41,9 +43,10 @@ def build(
     }
     hosts = volumes.Mount(etc_hosts(uid_of(pod)), "/etc/hosts", read_only=False)
     hidden = [*program.absent, *([] if devices or pod["spec"].get("runtimeClassName") == "nvidia" else ["nvidia-smi"])]
-    mounts = [hosts, *volumes.mounts(spec, ready_volumes), *_hide(hidden)]
+    lab = volumes.Mount(LAB_DESCRIPTION, "/etc/lab/host.json", read_only=True)
+    mounts = [hosts, lab, *volumes.mounts(spec, ready_volumes), *_hide(hidden)]
     argv = [environment.expand(word, own) for word in program.argv(spec.get("command"), spec.get("args"))]
-    return Launch(argv, variables, mounts, netns, log_file(pod, str(spec["name"]), attempt))
+    return Launch(argv, rights, variables, mounts, netns, log_file(pod, str(spec["name"]), attempt))
 
 
 def program_of(image: str) -> Program:

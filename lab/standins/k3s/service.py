@@ -19,6 +19,7 @@ from lab.standins.k3s.image_manager import ImageManager
 from lab.standins.k3s.image_store import ImageStore
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.kubelet_server import KubeletServer, fetch_ca
+from lab.standins.k3s.launch import LAB_DESCRIPTION
 from lab.standins.k3s.node_agent import NodeAgent
 from lab.standins.k3s.node_context import NodeContext
 from lab.standins.k3s.pod_network import prepare_node
@@ -54,6 +55,7 @@ def run() -> int:
     images = ImageStore()
     runtime.import_system_images(images)
     prepare_node(host)
+    LAB_DESCRIPTION.write_text(json.dumps(hostinfo.without_secrets()))
     server = _start_api(host) if host.is_first_server else None
     if server is None and not _join(host, stop):
         return 0

@@ -12,8 +12,8 @@ or inside another one:
     client = server.client("scheduler")          # lab.standins.kube.client.Client
     server.close()
 
-`serve(..., logs=callable)` answers for pods' logs: (pod, container, options) -> iterator of bytes, ApiError when there
-is none; without it the kubelet at the node's InternalIP is asked, with `kubelet_token` as bearer token:
+`serve(..., logs=callable)` answers for pods' logs: (pod, container, options) -> iterator of bytes, or ApiError at once;
+without it the kubelet at the node's InternalIP is asked, with `kubelet_token` as bearer token:
 GET http://IP:10250/containerLogs/NAMESPACE/POD/CONTAINER?follow=true&tailLines=10...
 
 It serves discovery, OpenAPI v3, validation against the published schemas and the rules behind them, defaults, the four

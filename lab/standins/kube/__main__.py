@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from lab.standins.kube import tls
-from lab.standins.kube.server import kubeconfig, serve
+from lab.standins.kube.server import Server, kubeconfig, serve
 
 
 def read_tokens(path: Path) -> dict[str, str]:
@@ -32,8 +32,24 @@ def main() -> None:
         "--tls", type=Path, nargs=3, metavar=("CA", "CERTIFICATE", "KEY"), help="files to use instead of its own"
     )
     wanted = parser.parse_args()
+    try:
+        server = _start(wanted)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"lab.standins.kube: cannot serve on {wanted.listen}: {error}\n")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    print(f"serving {server.url}", flush=True)
+    stop.wait()
+    server.close()
+
+
+def _start(wanted: argparse.Namespace) -> Server:
+    """Starts serving as the command line asks, and writes the kubeconfig. Raises OSError or ValueError."""
     address, _, port = wanted.listen.rpartition(":")
     tokens = read_tokens(wanted.token_file)
+    if not tokens:
+        raise ValueError(f"no token in {wanted.token_file}: a line is token,user,uid")
     server = serve(
         wanted.data,
         tokens,
@@ -44,12 +60,7 @@ def main() -> None:
     )
     text = kubeconfig(server.url, server.files.ca, next(iter(tokens)))
     _write_private(wanted.kubeconfig or wanted.data / "kubeconfig", text)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    print(f"serving {server.url}", flush=True)
-    stop.wait()
-    server.close()
+    return server
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -107,7 +107,14 @@ def definitions() -> list[Json]:
         repoCA=TEXT,
         insecureSkipTLSVerify=FLAG,
         plainHTTP=FLAG,
+        repoCAConfigMap=_object(name=TEXT),
+        valuesSecrets=_list(_object(name=TEXT, keys=TEXTS, ignoreUpdates=FLAG)),
         authSecret=_object(name=TEXT),
+        authPassCredentials=FLAG,
+        dockerRegistrySecret=_object(name=TEXT),
+        podSecurityContext=OPEN,
+        securityContext=OPEN,
+        driver=TEXT,
         takeOwnership=FLAG,
     )
     config = _object(valuesContent=TEXT, values=OPEN, failurePolicy=_typed("string", enum=["abort", "reinstall"]))
@@ -121,6 +128,7 @@ def definitions() -> list[Json]:
         services=_list({**_object("name", name=TEXT, namespace=TEXT, port=INT_OR_TEXT), **OPEN}),
     )
     route = _object("routes", entryPoints=TEXTS, routes=_list(matched), tls=OPEN)
+    whole = {"TLSOption": "tlsoptions", "ServersTransport": "serverstransports", "TraefikService": "traefikservices"}
     certificate = _object("secretName", secretName=TEXT)
     store = _object(defaultCertificate=certificate, certificates=_list(certificate), defaultGeneratedCert=OPEN)
     return [
@@ -129,6 +137,7 @@ def definitions() -> list[Json]:
         definition("traefik.io", "v1alpha1", "Middleware", "middlewares", middleware()),
         definition("traefik.io", "v1alpha1", "IngressRoute", "ingressroutes", route),
         definition("traefik.io", "v1alpha1", "TLSStore", "tlsstores", store),
+        *(definition("traefik.io", "v1alpha1", kind, plural, OPEN) for kind, plural in whole.items()),
         definition("nvidia.com", "v1", "ClusterPolicy", "clusterpolicies", OPEN, scope="Cluster", status=True),
     ]
 

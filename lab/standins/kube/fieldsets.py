@@ -1,8 +1,8 @@
 """Sets of fields, as managedFields records who owns what; and merging, comparing and removing by them.
 
 A path is a tuple of the elements that FieldsV1 uses as keys: `f:name` (a field or map key), `k:{"name":"x"}` (an
-element of a list by its keys), `v:"x"` (an element of a set). The rules are those of the library behind server-side
-apply, sigs.k8s.io/structured-merge-diff (typed/ and fieldpath/).
+element of a list by its keys), `v:"x"` (an element of a set); in messages also `i:0` (an element of any other list).
+The rules are those of the library behind server-side apply, sigs.k8s.io/structured-merge-diff (typed/, fieldpath/).
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def describe(path: Path) -> str:
             text += "[" + ",".join(f"{key}={json.dumps(value)}" for key, value in keys) + "]"
         elif step.startswith("v:"):
             text += f"[={step[2:]}]"
+        elif step.startswith("i:"):
+            text += f"[{step[2:]}]"
         else:
             text += f".{step[2:]}"
     return text

@@ -86,10 +86,8 @@ def complete_status(resource: Resource, obj: Json) -> None:
     kind = None if resource.custom else resource.schema.child("status")
     if not isinstance(status, dict) or kind is None:
         return
-    for name in kind.required:
-        below = kind.child(name)
-        if below is not None and below.kind == "integer":
-            status.setdefault(name, 0)
+    zeros = {name: 0 for name in kind.required if (below := kind.child(name)) and below.kind == "integer"}
+    obj["status"] = {**zeros, **status}
 
 
 def qos(pod: Json) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from lab.standins.kube.errors import ApiError, Json, bad_request, internal
 
 Logs = Callable[[Json, str, dict[str, str]], Iterator[bytes]]
-"""(pod, container, options) -> its log. Options as kubelets take them: follow, tailLines, previous, timestamps, ..."""
+"""(pod, container, options) -> its log; raises ApiError when it is called, not later. Options: those kubelets take."""
 KUBELET_PORT = 10250
 OPTIONS = ("follow", "tailLines", "previous", "timestamps", "sinceSeconds", "sinceTime", "limitBytes")
 

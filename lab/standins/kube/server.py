@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 import select
@@ -17,15 +18,17 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from lab.standins.kube import bootstrap, tls
 from lab.standins.kube.client import Client
 from lab.standins.kube.deletion import Collector
-from lab.standins.kube.dispatch import Dispatcher, Request, Response
-from lab.standins.kube.errors import ApiError, internal, unauthorized
+from lab.standins.kube.dispatch import Dispatcher
+from lab.standins.kube.errors import ApiError, Json, internal, unauthorized
 from lab.standins.kube.logs import Logs, from_kubelet
-from lab.standins.kube.resources import Resources
+from lab.standins.kube.messages import Request, Response
+from lab.standins.kube.resources import NODES, Resources
 from lab.standins.kube.rest import Api
 from lab.standins.kube.store import Store
 
 LARGEST_BODY = 3 * 1024 * 1024
 HANDSHAKE_SECONDS = 10.0
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - compared with, not bound to
 
 
 class Server:
@@ -54,13 +57,14 @@ class Server:
         Collector(self.api).start()
         threading.Thread(target=self._http.serve_forever, name="accept", daemon=True).start()
 
-    def _node(self, name: str) -> dict[str, Any] | None:
-        return self.dispatcher.node(name)
+    def _node(self, name: str) -> Json | None:
+        return self.store.get((NODES.collection, "", name))
 
     @property
     def url(self) -> str:
-        """Where it answers: https://ADDRESS:PORT."""
-        return f"https://{self.address[0]}:{self.address[1]}"
+        """Where it answers on this host: https://ADDRESS:PORT."""
+        address = "127.0.0.1" if self.address[0] == ANY_ADDRESS else self.address[0]
+        return f"https://{address}:{self.address[1]}"
 
     def client(self, manager: str, url: str = "") -> Client:
         """A client that writes as `manager`, with the first token."""
@@ -106,14 +110,12 @@ def serve(
         "kubernetes",
         "kubernetes.default.svc",
     ]
-    files = files or tls.ensure(data / "tls", [*names, *(name for name in usual if name != "0.0.0.0")])  # noqa: S104
+    files = files or tls.ensure(data / "tls", [*names, *(name for name in usual if name != ANY_ADDRESS)])
     return Server(data, listen, tokens, files, version, logs, kubelet_token)
 
 
 def kubeconfig(url: str, ca: Path, token: str, name: str = "default") -> str:
     """A kubeconfig (JSON, which is YAML) for `url`, with the authority's certificate in it."""
-    import base64
-
     authority = base64.b64encode(ca.read_bytes()).decode()
     document = {
         "apiVersion": "v1",
@@ -158,6 +160,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self) -> None:
         owner = cast(_Http, self.server).owner
+        if owner.store.closed:
+            self.close_connection = True
+            return
         try:
             response = owner.dispatcher.answer(self._request(owner))
         except ApiError as error:
@@ -181,16 +186,13 @@ class _Handler(BaseHTTPRequestHandler):
             raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {LARGEST_BODY}")
         body = self.rfile.read(length) if length else self._chunks()
         kind, _, given = self.headers.get("Authorization", "").partition(" ")
-        user = next(
-            (u for t, u in owner.tokens.items() if hmac.compare_digest(t.encode(), given.strip().encode())), None
-        )
-        if kind.lower() != "bearer" or user is None:
+        known = any(hmac.compare_digest(token.encode(), given.strip().encode()) for token in owner.tokens)
+        if kind.lower() != "bearer" or not known:
             raise unauthorized()
         url = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        return Request(
-            self.command, unquote(url.path), dict(parse_qsl(url.query, keep_blank_values=True)), headers, body, user
-        )
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        return Request(self.command, unquote(url.path), query, headers, body)
 
     def _chunks(self) -> bytes:
         """A body sent in chunks."""
@@ -246,5 +248,5 @@ class _Handler(BaseHTTPRequestHandler):
         """Whether the client hung up: it has nothing to say while it listens, so anything readable is its goodbye."""
         return bool(select.select([self.connection], [], [], 0)[0])
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged."""
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Requests are not logged; faults of the stand-in are, to standard error."""

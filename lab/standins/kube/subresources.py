@@ -27,24 +27,25 @@ def scale(obj: Json) -> Json:
     }
 
 
-def rescale(api: Api, place: Place, body: Any, media_type: str, write: Write) -> Json:
-    """Sets replicas by a Scale, or by a patch of one."""
+def patched_scale(api: Api, place: Place, patch: Any, media_type: str) -> Json:
+    """The Scale that a patch of it makes; a Scale has no lists, so a strategic patch merges like any other."""
+    if media_type not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH):
+        raise unsupported_media_type([JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH])
+    change = patches.json_patch if media_type == JSON_PATCH else patches.merge_patch
+    wanted: Json = change(scale(api.get(place)), patch)
+    return wanted
+
+
+def rescale(api: Api, place: Place, wanted: Json, write: Write) -> Json:
+    """Sets a workload's replicas to those of a Scale."""
+    replicas = (wanted.get("spec") or {}).get("replicas", 0)
+    if not isinstance(replicas, int) or replicas < 0:
+        raise bad_request(f"spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0")
     whole = replace(place, subresource="")
     with api.store.lock:
-        old = api.get(whole)
-        wanted = body
-        if media_type:
-            if media_type not in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH):
-                raise unsupported_media_type([JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH])
-            change = patches.json_patch if media_type == JSON_PATCH else patches.merge_patch
-            wanted = change(scale(old), body)
-        replicas = (wanted.get("spec") or {}).get("replicas", 0)
-        if not isinstance(replicas, int) or replicas < 0:
-            raise bad_request(f"spec.replicas: Invalid value: {replicas}: must be greater than or equal to 0")
-        new = copied(old)
+        new = copied(api.get(whole))
         new["spec"]["replicas"] = replicas
-        version = wanted.get("metadata", {}).get("resourceVersion")
-        new["metadata"]["resourceVersion"] = version or old["metadata"]["resourceVersion"]
+        new["metadata"]["resourceVersion"] = (wanted.get("metadata") or {}).get("resourceVersion")
         return scale(api.update(whole, new, write))
 
 
@@ -54,24 +55,18 @@ def bind(api: Api, place: Place, body: Json) -> Json:
     if not node:
         raise bad_request("target.name: Required value")
     with api.store.lock:
-        pod = api.get(replace(place, subresource=""))
+        pod = api.get(place)
         if pod["spec"].get("nodeName"):
-            text = f'pod {place.name} is already assigned to node "{pod["spec"]["nodeName"]}"'
-            raise place.conflict(text)
+            raise place.conflict(f'pod {place.name} is already assigned to node "{pod["spec"]["nodeName"]}"')
         status = pod.get("status", {})
-        others = [c for c in status.get("conditions") or () if c["type"] != "PodScheduled"]
+        others = [condition for condition in status.get("conditions") or () if condition["type"] != "PodScheduled"]
         scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now()}
-        bound = {
-            **pod,
-            "spec": {**pod["spec"], "nodeName": node},
-            "status": {**status, "conditions": [*others, scheduled]},
-        }
-        api.store.put(place.key, bound)
+        status = {**status, "conditions": [*others, scheduled]}
+        api.store.put(place.key, {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": status})
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-def evict(api: Api, place: Place, body: Json, query: dict[str, str]) -> Json:
+def evict(api: Api, place: Place, wanted: deletion.Deletion) -> Json:
     """Deletes a pod the polite way. Disruption budgets are not consulted."""
-    wanted = deletion.options(body.get("deleteOptions") or {}, query)
     deletion.delete(api, replace(place, subresource=""), wanted)
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
