@@ -1,8 +1,7 @@
-# Sourced by demo and test: brings the checkout from bare to ready, and says what it does.
+# Sourced by demo and test: brings the checkout from bare to ready, and says what it does. $packages is Debian's packages.
 # shellcheck shell=sh
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-packages="iproute2 iputils-ping mmdebstrap openssh-client openssh-server procps rsync util-linux"
 
 step() { printf '== %s\n' "$1" >&2; }
 fail() {
@@ -21,7 +20,7 @@ find_python() {
 }
 
 missing_packages() {
-    for package in $packages; do
+    for package in ${packages:?}; do
         [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
     done
     python=$(find_python) || { echo python3 python3-venv && return; }

@@ -14,7 +14,9 @@ fail() {
     exit 1
 }
 
-systemctl restart "$unit" || fail "systemctl restart $unit failed"
+# What has begun must end: whoever asked may be gone (Ctrl-C, a cut link) while K3s is between stop and start.
+trap '' HUP PIPE
+said=$(systemctl restart "$unit" 2>&1) || fail "systemctl restart $unit failed: $said"
 until [ "$(systemctl is-active "$unit")" = active ]; do
     [ "$(remaining)" -gt 0 ] || fail "$unit is not active $timeout seconds after its restart"
     sleep 1

@@ -138,6 +138,16 @@ def test_only_the_paths_of_the_ingress_are_served(client: Client) -> None:
         assert client.curl(f"https://{HOST}{path}") == (404, "404 page not found\n"), path
 
 
+def test_a_path_may_hold_any_sign(client: Client) -> None:
+    odd = ingress(host=f"odd.{HOST}", name="odd")
+    odd["spec"]["rules"][0]["http"]["paths"][0] |= {"path": "/it's-#1-{$}", "pathType": "Prefix"}
+    client.cluster.apply(odd)
+    command = ["curl", "-sk", "--resolve", f"odd.{HOST}:443:{client.cluster.server.address}"]
+    url = f"https://odd.{HOST}/it's-%231-{{$}}/more"
+    wait(lambda: "/more for" in client.cluster.client.run([*command, "--globoff", url], check=False).stdout, client.log)
+    assert client.curl(f"https://{HOST}/api/tags")[0] == 200
+
+
 def test_plain_http_serves_nothing(client: Client) -> None:
     assert client.curl(f"http://{HOST}/api/tags") == (404, "404 page not found\n")
 

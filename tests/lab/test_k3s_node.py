@@ -47,7 +47,8 @@ def test_nodes_register_with_their_gpus(cluster: Cluster) -> None:
     assert node["metadata"]["labels"]["nvidia.com/gpu.memory"] == "81559"
     assert node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"] == "true"
     assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.36.3+k3s1"
-    assert cluster.server.run(["k3s", "--version"]).stdout.startswith("k3s version v1.36.3+k3s1")
+    operator = ["setpriv", "--reuid=1000", "--clear-groups"]
+    assert cluster.server.run([*operator, "k3s", "--version"]).stdout.startswith("k3s version v1.36.3+k3s1")
 
 
 def test_ollama_serves_the_hosts_store_from_every_gpu_node(cluster: Cluster) -> None:
@@ -144,7 +145,8 @@ def test_a_container_sees_its_volumes_and_nothing_else_of_the_host(cluster: Clus
 
 def test_a_container_runs_as_the_user_and_with_the_rights_it_is_given(cluster: Cluster) -> None:
     space = cluster.namespace("rights")
-    command = "id -u; id -g; touch /etc/x 2>&1; echo ok > /scratch/x && cat /scratch/x; grep -E 'CapBnd|NoNewPrivs' /proc/self/status"
+    command = "id -u; id -g; touch /etc/x 2>&1; echo ok > /scratch/x && cat /scratch/x"
+    command += "; grep -E 'CapBnd|NoNewPrivs' /proc/self/status"
     spec = pod_spec(
         f"{command}; exec sleep infinity",
         securityContext={

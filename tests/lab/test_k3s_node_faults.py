@@ -139,6 +139,23 @@ def test_k3s_refuses_registries_it_cannot_read(cluster: Cluster) -> None:
     assert "harbor.staging.example.edu" in rendered
 
 
+def test_a_full_disk_stops_k3s_with_a_word_and_pods_run_on(cluster: Cluster) -> None:
+    space = cluster.namespace("full")
+    host = cluster.lab.host("phi-gpu-2")
+    cluster.apply(pod(space, "p", {**pod_spec("sleep 54321"), "nodeName": "phi-gpu-2"}))
+    cluster.ready_pods(space, 1)
+    host.fill("/var/lib")
+    try:
+        host.run(["systemctl", "restart", "k3s"], check=False)
+        assert "No space left on device" in host.run(["journalctl", "-u", "k3s", "-n", "3"]).stdout
+        assert host.run(["pgrep", "-f", "^sleep 54321"], check=False).returncode == 0
+    finally:
+        host.free("/var/lib")
+    host.run(["systemctl", "start", "k3s"])
+    node_is(cluster, "phi-gpu-2", "Ready")
+    assert container_of(cluster.ready_pods(space, 1)[0])[1] == 0
+
+
 def test_a_runtime_class_needs_the_runtime_on_the_node(cluster: Cluster) -> None:
     space = cluster.namespace("runtime")
     host = cluster.lab.host("phi-gpu-2")

@@ -76,7 +76,7 @@ def _condition(router: Router) -> str:
         tests.append(f"{{ var(txn.host) -m reg {_quoted('^[^.]+' + router.host[1:].replace('.', '[.]') + '$')} }}")
     elif router.host:
         tests.append(f"{{ var(txn.host) -m str {_quoted(router.host)} }}")
-    tests.append(f"{{ path -m {'str' if router.exact else 'beg'} {_quoted(router.path)} }}")
+    tests.append(f"{{ path,url_dec -m {'str' if router.exact else 'beg'} {_quoted(router.path)} }}")
     return " ".join(tests)
 
 

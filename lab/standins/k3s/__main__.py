@@ -24,8 +24,7 @@ def main(arguments: list[str]) -> int:
     """Run one command; the exit status."""
     match arguments:
         case ["--version" | "-v"]:
-            print(f"k3s version {hostinfo.read_version()} (lab stand-in)")
-            return 0
+            return version()
         case ["kubectl", *rest]:
             kubectl(rest)
         case ["crictl", *rest]:
@@ -40,6 +39,16 @@ def main(arguments: list[str]) -> int:
             os._exit(status)  # the threads are abandoned where they are: everything that matters is on disk
     print(USAGE, end="")
     return 0 if not arguments or arguments[0] in ("-h", "--help", "help") else 1
+
+
+def version() -> int:
+    """Print K3s's version."""
+    try:
+        print(f"k3s version {hostinfo.read_version()} (lab stand-in)")
+    except (OSError, TypeError) as error:
+        print(f"k3s: this host has no K3s in the lab: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def kubectl(arguments: list[str]) -> NoReturn:

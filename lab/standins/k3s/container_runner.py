@@ -144,10 +144,11 @@ class ContainerRunner:
         record = Record(secrets.token_hex(32), self.view.restarts, 0, "", image.name, image.repo_digest, time.time())
         self.view.image, self.view.image_id, self.view.container_id = image.name, image.repo_digest, record.id
         self.view.ready = self.view.started = False
+        self._failed_probe = ""
         self._emit("Created", "Container created", False)
         try:
             self.running = Container.start(uid_of(self._pod), self.name, wanted, record)
-        except StartError as error:
+        except (StartError, OSError) as error:
             self._emit("Failed", f"Error: {error}", True)
             self._terminated(Exit(128, time.time()), "StartError", str(error))
             self._plan_restart(128)

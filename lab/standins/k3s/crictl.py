@@ -52,9 +52,9 @@ def _fatal(message: str) -> int:
 def _pull(store: ImageStore, name: str) -> int:
     try:
         image = pull(name, runtime.registries_at_start())
-    except PullError as error:
+        store.add(image)
+    except (PullError, OSError) as error:
         return _fatal(f"pulling image: {error}")
-    store.add(image)
     print(f"Image is up to date for {image.image_id}")
     return 0
 

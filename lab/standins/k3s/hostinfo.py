@@ -1,11 +1,13 @@
 """What this lab host is, from /etc/lab/host.json."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HOST_JSON = Path("/etc/lab/host.json")
+PUBLIC_JSON = Path("/var/lib/rancher/k3s/lab-host.json")  # the same without secrets, for users and containers
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,16 @@ def _peer(data: dict[str, Any]) -> Peer:
     )
 
 
-def without_secrets(path: Path = HOST_JSON) -> dict[str, Any]:
-    """The description of this host for processes that have no business with K3s."""
-    data: dict[str, Any] = json.loads(path.read_text())
-    return {**data, "k3s": None}
+def publish() -> None:
+    """Write PUBLIC_JSON."""
+    data: dict[str, Any] = json.loads(HOST_JSON.read_text())
+    public = {**data, "k3s": {key: value for key, value in data["k3s"].items() if key != "token"}}
+    PUBLIC_JSON.parent.mkdir(parents=True, exist_ok=True)
+    PUBLIC_JSON.write_text(json.dumps(public))
 
 
-def read_version(path: Path = HOST_JSON) -> str:
-    """K3s's version. Raises OSError or KeyError when the host has no K3s."""
+def read_version() -> str:
+    """K3s's version, for any user once the service has run. Raises OSError or TypeError when the host has no K3s."""
+    path = HOST_JSON if os.access(HOST_JSON, os.R_OK) else PUBLIC_JSON
     data: dict[str, Any] = json.loads(path.read_text())
     return str(data["k3s"]["version"])

@@ -50,11 +50,11 @@ class ImageManager:
         begun = time.monotonic()
         try:
             image = pull(name, self.registries)
-        except PullError as error:
+            self.store.add(image)
+        except (PullError, OSError) as error:
             emit("Failed", f'Failed to pull image "{name}": {error}', True)
             emit("Failed", "Error: ErrImagePull", True)
             raise ImageError("ErrImagePull", str(error)) from error
-        self.store.add(image)
         took = f"{time.monotonic() - begun:.3f}s"
         size = f"Image size: {image.size} bytes."
         emit("Pulled", f'Successfully pulled image "{name}" in {took} ({took} including waiting). {size}', False)

@@ -6,7 +6,7 @@ import threading
 from lab.standins.k3s import cluster_dns, containers, network_policy, pod_network, service_proxy, volumes
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.node_context import NodeContext
-from lab.standins.k3s.objects import Object, uid_of
+from lab.standins.k3s.objects import Object, name_of, uid_of
 from lab.standins.k3s.pod_worker import PodWorker
 from lab.standins.k3s.world import run_until_stopped
 
@@ -57,20 +57,21 @@ class Kubelet:
                 self._addresses.pop(uid, None)
             elif worker.pod is not pods.get(uid):
                 worker.update(pods.get(uid))
-        for uid, pod in pods.items():
-            if uid not in self._workers:
-                self._start(uid, pod)
+        started = {uid: pod for uid, pod in pods.items() if uid not in self._workers}
+        self._keep_addresses(started)
+        for uid, pod in started.items():
+            self._workers[uid] = PodWorker(self._node, pod, self._take_address)
+            self._workers[uid].start()
         self._apply_rules()
         self._name_services()
 
-    def _start(self, uid: str, pod: Object) -> None:
-        # A pod of the same name may still be stopping here; its successor waits only for its own network and volumes.
+    def _keep_addresses(self, pods: dict[str, Object]) -> None:
+        """The addresses that pods have from an earlier run of the service, before any new pod takes one."""
         with self._lock:
-            recorded = (pod.get("status") or {}).get("podIP")
-            if recorded and pod_network.find(uid):
-                self._addresses[uid] = recorded
-        self._workers[uid] = PodWorker(self._node, pod, self._take_address)
-        self._workers[uid].start()
+            for uid, pod in pods.items():
+                recorded = (pod.get("status") or {}).get("podIP")
+                if recorded and pod_network.find(uid):
+                    self._addresses[uid] = recorded
 
     def _take_address(self, pod: Object) -> str:
         with self._lock:
@@ -102,5 +103,9 @@ class Kubelet:
         services = self._node.world.list("v1/services")
         for uid, worker in self._workers.items():
             address = self._addresses.get(uid)
-            if address:
+            if not address:
+                continue
+            try:
                 cluster_dns.refresh(worker.pod, address, services)
+            except OSError as error:  # a full disk must not stop the kubelet
+                log("error", f"hosts file of pod {name_of(worker.pod)}: {error}")

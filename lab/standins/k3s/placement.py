@@ -120,6 +120,8 @@ class Refusal:
 
 def schedule(pod: Object, nodes: list[Object], pods: Iterable[Object]) -> Verdict:
     """Choose the node with the fewest pods among those that can take the pod."""
+    if unknown := _unknown_constraint(pod["spec"]):
+        return Verdict(None, f"0/{len(nodes)} nodes are available: {unknown} is not supported by this stand-in.")
     by_node: dict[str, list[Object]] = {name_of(n): [] for n in nodes}
     for other in pods:
         if (other.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
@@ -138,6 +140,17 @@ def schedule(pod: Object, nodes: list[Object], pods: Iterable[Object]) -> Verdic
         best = min(fitting, key=lambda n: (len(by_node[name_of(n)]), name_of(n)))
         return Verdict(name_of(best))
     return Verdict(None, _failure_message(len(nodes), refusals))
+
+
+def _unknown_constraint(pod_spec: Mapping[str, Any]) -> str | None:
+    """A hard constraint on the places of other pods."""
+    affinity = pod_spec.get("affinity") or {}
+    for kind in ("podAffinity", "podAntiAffinity"):
+        if (affinity.get(kind) or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
+            return kind
+    spread = pod_spec.get("topologySpreadConstraints") or []
+    hard = any(c.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule" for c in spread)
+    return "topologySpreadConstraints" if hard else None
 
 
 def refuse(pod_spec: Mapping[str, Any], node: Object, running: Iterable[Object]) -> Refusal | None:

@@ -138,6 +138,8 @@ class PodWorker:
                 runner.restore(recorded.get(runner.name) or {}, self._address)
 
     def _admit(self) -> bool:
+        if any(c.get("restartPolicy") for c in self._pod["spec"].get("initContainers") or []):
+            return self._reject("init containers with a restartPolicy are not supported by this stand-in")
         count = int(requests_of(self._pod["spec"]).get(gpus.RESOURCE, 0))
         if any(r.running for r in [*self._init, *self._containers]):
             self._node.gpus.hold(self.uid, count)
@@ -146,10 +148,13 @@ class PodWorker:
             if count:
                 self._node.gpus.allocate(self.uid, count)
         except gpus.AllocationError as error:
-            self._emit("UnexpectedAdmissionError", str(error), warning=True)
-            self._write_status(pod_status.rejected("UnexpectedAdmissionError", str(error)))
-            return False
+            return self._reject(str(error))
         return True
+
+    def _reject(self, message: str) -> bool:
+        self._emit("UnexpectedAdmissionError", message, warning=True)
+        self._write_status(pod_status.rejected("UnexpectedAdmissionError", message))
+        return False
 
     def _set_up_volumes(self) -> dict[str, tuple[Path, bool]]:
         wait, longest = MOUNT_RETRY_SECONDS
@@ -169,7 +174,7 @@ class PodWorker:
                 self._check_runtime()
                 self._make_network()
                 return
-            except (ValueError, LookupError, subprocess.CalledProcessError) as error:
+            except (ValueError, LookupError, OSError, subprocess.CalledProcessError) as error:
                 why = error.stderr if isinstance(error, subprocess.CalledProcessError) else error
                 message = f"Failed to create pod sandbox: rpc error: code = Unknown desc = {why}"
                 self._emit("FailedCreatePodSandBox", message, warning=True)

@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import sqlite3
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +21,10 @@ from lab.standins.k3s.image_manager import ImageManager
 from lab.standins.k3s.image_store import ImageStore
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.kubelet_server import KubeletServer, fetch_ca
-from lab.standins.k3s.launch import LAB_DESCRIPTION
 from lab.standins.k3s.node_agent import NodeAgent
 from lab.standins.k3s.node_context import NodeContext
 from lab.standins.k3s.pod_network import prepare_node
 from lab.standins.k3s.world import World
-from lab.standins.kube.server import serve
 
 DATA = Path("/var/lib/rancher/k3s")
 K3S_YAML = Path("/etc/rancher/k3s/k3s.yaml")
@@ -47,33 +47,42 @@ def run() -> int:
         return 1
     try:
         lock = runtime.hold_lock()
-        registries, containerd_config = runtime.configure()
-    except runtime.RefusedError as error:
+        if not _start(host, stop):
+            return 0
+    except (runtime.RefusedError, OSError, sqlite3.Error, subprocess.CalledProcessError) as error:
         log("fatal", str(error))
         return 1
-    log("info", f"Starting k3s {host.version} (lab stand-in)")
-    images = ImageStore()
-    runtime.import_system_images(images)
-    prepare_node(host)
-    LAB_DESCRIPTION.write_text(json.dumps(hostinfo.without_secrets()))
-    server = _start_api(host) if host.is_first_server else None
-    if server is None and not _join(host, stop):
-        return 0
-    _write_kubeconfigs(host)
-    _Node(host, ImageManager(images, registries), containerd_config).start(stop)
     stop.wait()
     os.close(lock)
     return 0
 
 
-def _start_api(host: HostInfo) -> object:
+def _start(host: HostInfo, stop: threading.Event) -> bool:
+    """Bring the node up; False when stopped before that. Raises RefusedError, and what a bad disk or network raises."""
+    registries, containerd_config = runtime.configure()
+    log("info", f"Starting k3s {host.version} (lab stand-in)")
+    images = ImageStore()
+    runtime.import_system_images(images)
+    prepare_node(host)
+    hostinfo.publish()
+    if host.is_first_server:
+        _start_api(host)
+    elif not _join(host, stop):
+        return False
+    _write_kubeconfigs(host)
+    _Node(host, ImageManager(images, registries), containerd_config).start(stop)
+    return True
+
+
+def _start_api(host: HostInfo) -> None:
+    from lab.standins.kube.server import serve  # only the first server pays for its schemas in time and memory
+
     names = [host.me.address, host.me.name, host.me.node_name]
     tokens = {host.token: USER}
     listen = ("0.0.0.0", API_PORT)  # noqa: S104 - the lab's own network namespace, as the real one
     server = serve(DATA / "server", tokens, listen=listen, names=names, version=host.version, kubelet_token=host.token)
     CA.parent.mkdir(parents=True, exist_ok=True)
     CA.write_bytes(server.files.ca.read_bytes())
-    return server
 
 
 def _join(host: HostInfo, stop: threading.Event) -> bool:

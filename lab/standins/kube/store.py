@@ -58,6 +58,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.lock = threading.RLock()
         self.closed = False
+        path.touch(mode=0o600)  # it holds Secrets
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=NORMAL")

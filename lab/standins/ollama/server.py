@@ -1,10 +1,9 @@
 """`ollama serve`: what happens between start and the end of the process."""
 
-from __future__ import annotations
-
+import base64
 import os
-import shutil
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -105,15 +104,24 @@ def _write_key_pair(home: Path) -> None:
     except OSError as error:
         cause = golang.error_text(error, "mkdir", directory)
         raise CannotStart(f"could not create directory {cause}") from error
+    # Not ssh-keygen, which refuses a user without a passwd entry, as a pod's is: so the private half is PKCS #8.
+    key = _openssl("genpkey", "-algorithm", "ed25519")
+    public = _openssh_line(_openssl("pkey", "-pubout", "-outform", "DER", input=key))
     try:
         private.touch(mode=0o600)
-        private.unlink()
+        private.write_bytes(key)
+        private.with_suffix(".pub").write_text(public)
     except OSError as error:
         raise CannotStart(golang.error_text(error, "open", private)) from error
-    keygen = shutil.which("ssh-keygen")
-    if keygen is None:
-        raise CannotStart("ssh-keygen is not installed: the lab's stand-in makes its key with it")
-    subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(private)], check=True)
-    public = private.with_suffix(".pub").read_text()
     sys.stdout.write(f"Your new public key is: \n\n{public}\n")
     sys.stdout.flush()
+
+
+def _openssh_line(public: bytes) -> str:
+    """Return the OpenSSH form of an ed25519 key in DER, whose last 32 bytes are the key itself."""
+    fields = (b"ssh-ed25519", public[-32:])
+    return "ssh-ed25519 " + base64.b64encode(b"".join(struct.pack(">I", len(f)) + f for f in fields)).decode() + "\n"
+
+
+def _openssl(*arguments: str, input: bytes = b"") -> bytes:
+    return subprocess.run(["openssl", *arguments], input=input, capture_output=True, check=True).stdout

@@ -6,8 +6,18 @@ Leases are compared with what was seen before, never with the clock: a host whos
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from lab.standins.k3s.objects import Object, condition, is_true, make_condition, name_of, timestamp
-from lab.standins.k3s.writes import Emit, Patch, Write
+from lab.standins.k3s.objects import (
+    Object,
+    condition,
+    is_deleted,
+    is_true,
+    make_condition,
+    name_of,
+    namespace_of,
+    timestamp,
+)
+from lab.standins.k3s.placement import untolerated
+from lab.standins.k3s.writes import Delete, Emit, Patch, Write
 
 GRACE_SECONDS = 6.0
 UNREACHABLE = "node.kubernetes.io/unreachable"
@@ -43,11 +53,23 @@ def reconcile(node: Object, pods: Iterable[Object], *, missing: bool) -> list[Wr
         )
     if missing:
         writes += [_not_ready(p) for p in pods if p["spec"].get("nodeName") == name_of(node) and is_true(p, "Ready")]
+    writes += _evict(node, pods)
     state = "Unknown" if missing else ready
     wanted = _taints(node, {"True": None, "False": NOT_READY}.get(state, UNREACHABLE))
     current = (node.get("spec") or {}).get("taints") or []
     if [_identity(t) for t in wanted] != [_identity(t) for t in current]:
         writes.append(Patch("v1/nodes", node, {"spec": {"taints": wanted or None}}))
+    return writes
+
+
+def _evict(node: Object, pods: Iterable[Object]) -> list[Write]:
+    """End pods that do not tolerate a NoExecute taint; those that do for a time are left alone for good."""
+    writes: list[Write] = []
+    for pod in pods:
+        here = pod["spec"].get("nodeName") == name_of(node) and not is_deleted(pod)
+        if here and untolerated(pod["spec"], node, ("NoExecute",)):
+            message = f"Marking for deletion Pod {namespace_of(pod)}/{name_of(pod)}"
+            writes += [Emit(pod, "TaintManagerEviction", message, "taint-eviction-controller"), Delete("v1/pods", pod)]
     return writes
 
 

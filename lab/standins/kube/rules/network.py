@@ -113,7 +113,7 @@ def _ingress_path(entry: Json, path: str) -> Errors:
 def _backend(backend: Json, path: str) -> Errors:
     service = backend.get("service")
     if not service and not backend.get("resource"):
-        yield required(path, "must specify service or resource backend")  # texts differ between releases
+        yield required(path, "must specify service or resource backend")
     if service:
         port = service.get("port") or {}
         if not port.get("name") and not port.get("number"):
