@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scout_ollama.errors import Trouble
+from scout_ollama.hints import on
 from scout_ollama.inventory import Harbor
-from scout_ollama.manifests import MANAGER, KubeObject, ObjectKey, key_of, to_yaml
+from scout_ollama.manifests import MANAGER, KubeObject, ObjectKey, key_of, to_list
 from scout_ollama.remote import Reader, Script
 from scout_ollama.store import ModelName, Store, StoreError
 
@@ -166,7 +167,7 @@ def read_rollout(remote: Reader, namespace: str) -> list[KubeObject]:
 
 def _ask_cluster(remote: Reader, objects: list[KubeObject]) -> Sections:
     script = facts_script("cluster-facts")
-    stdin = to_yaml(objects).encode()
+    stdin = to_list(objects)
     return parse_sections(remote.read(script, MANAGER, *OWNED_KINDS, stdin=stdin, sudo=True, timeout=120).stdout)
 
 
@@ -176,7 +177,7 @@ def _items(section: Section, remote: Reader) -> list[KubeObject]:
             "the cluster's Kubernetes API does not answer as it should",
             host=remote.host.name,
             why=section.text.strip().splitlines()[-1] if section.text.strip() else "kubectl said nothing",
-            next=f"inv exec --hosts {remote.host.name} --sudo -- k3s kubectl get nodes",
+            next=on(remote.host, "sudo k3s kubectl get nodes; sudo journalctl -u k3s -n 50 --no-pager"),
         )
     return _list_items(section.text)
 

@@ -7,6 +7,7 @@ as a quoted scalar, so no value can change the shape of an object.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -130,8 +131,16 @@ def render(folder: str, values: Mapping[str, Any]) -> list[KubeObject]:
 
 
 def to_yaml(objects: Iterable[KubeObject]) -> str:
-    """Return objects as the YAML stream that ``kubectl apply -f -`` reads."""
+    """Return objects as a YAML stream, for people and for ``kubectl apply -f -``."""
     return yaml.safe_dump_all(objects, sort_keys=False, explicit_start=True, width=120)
+
+
+def to_list(objects: Iterable[KubeObject]) -> bytes:
+    """Return objects as one JSON document for kubectl's standard input.
+
+    A YAML stream that is cut off with its connection may still be a shorter valid one; a JSON document is not.
+    """
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}).encode()
 
 
 def images_of(objects: Iterable[KubeObject]) -> list[str]:

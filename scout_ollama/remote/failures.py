@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scout_ollama.hints import on
 from scout_ollama.inventory import Host
 from scout_ollama.remote.output import LIMIT_BYTES
 from scout_ollama.remote.protocol import RemoteError, Result
@@ -16,7 +17,7 @@ def took_too_long(host: Host, script: Script, timeout: float, result: Result) ->
         f"{script.name} took longer than {timeout:g} s and was ended",
         host=host.name,
         why=_tail(result.stderr),
-        next=f"inv status --hosts {host.name}",
+        next=on(host, f"ps -eo pid,stat,wchan:20,etime,args | grep {script.name}"),
     )
 
 
@@ -26,7 +27,7 @@ def did_not_end(host: Host, script: Script, timeout: float) -> RemoteError:
         f"{script.name} took longer than {timeout:g} s and would not be ended",
         host=host.name,
         why="the connection answers, but the command does not stop: a disk or a mount may hang",
-        next=f"on the host: ps -eo pid,stat,wchan:20,args | grep {script.name}",
+        next=on(host, f"ps -eo pid,stat,wchan:20,etime,args | grep {script.name}"),
     )
 
 
@@ -36,14 +37,14 @@ def connection_lost(host: Host, script: Script, why: str, timeout: float) -> Rem
         f"the connection was lost during {script.name}",
         host=host.name,
         why=f"{why}; the host ends what may still run there after {timeout:g} s at the latest",
-        next=f"inv status --hosts {host.name}, then the same command again",
+        next="the same command again: it finds out what is done and does the rest",
     )
 
 
 def killed(host: Host, script: Script) -> RemoteError:
     """A signal ended the script, so it has no exit status."""
     return RemoteError(
-        f"{script.name} was killed on the host", host=host.name, next="on the host: journalctl -k | grep -i oom"
+        f"{script.name} was killed on the host", host=host.name, next=on(host, "sudo journalctl -k | grep -i oom")
     )
 
 
@@ -62,7 +63,7 @@ def not_started(host: Host, script: Script, result: Result) -> RemoteError:
         f"did not start {script.name} (status {result.status})",
         host=host.name,
         why=_tail(f"{result.stdout}\n{result.stderr}") or "its login shell ended at once, without a word",
-        next=f"ssh {host.ssh.user}@{host.address} -p {host.ssh.port} true",
+        next=on(host, "true"),
     )
 
 

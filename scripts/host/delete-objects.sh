@@ -1,4 +1,4 @@
 #!/bin/sh
-# Delete the objects on standard input (YAML: apiVersion, kind and name are enough). Needs root.
+# Delete the objects on standard input (one JSON list: apiVersion, kind and name are enough). Needs root.
 set -eu
 exec k3s kubectl --request-timeout=60s delete --ignore-not-found --wait=false --filename -

@@ -111,13 +111,14 @@ def test_a_container_sees_its_volumes_and_nothing_else_of_the_host(cluster: Clus
     )
     command = (
         "echo $(ls /var/lib/ollama 2>&1); ls /home; touch /data/x 2>&1; touch /scratch/ok && echo wrote; "
-        "cat /conf/k; echo; cat /sec/k; echo; echo $KEY on $NODE; hostname; exec sleep infinity"
+        "cat /conf/k; echo; cat /sec/k; echo; echo $KEY on $NODE, ${IP%.*}; hostname; exec sleep infinity"
     )
     spec = pod_spec(
         command,
         env=[
             {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
             {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+            {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         ],
         volumeMounts=[
             {"name": "data", "mountPath": "/data", "readOnly": True},
@@ -140,7 +141,7 @@ def test_a_container_sees_its_volumes_and_nothing_else_of_the_host(cluster: Clus
     assert "cannot access '/var/lib/ollama'" in said
     assert "scout" not in said  # the operator's home
     assert "Read-only file system" in said
-    assert "wrote\nfrom-map\nsecret\nsecret on phi-gpu-1\np\n" in said
+    assert "wrote\nfrom-map\nsecret\nsecret on phi-gpu-1, 10.42.1\np\n" in said
 
 
 def test_a_container_runs_as_the_user_and_with_the_rights_it_is_given(cluster: Cluster) -> None:

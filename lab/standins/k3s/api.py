@@ -17,10 +17,7 @@ KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT
 
 class _KeptAliveClient(Client):
     def _connect(self, timeout: float) -> http.client.HTTPSConnection:
-        try:
-            connection = super()._connect(timeout)
-        except OSError as error:
-            raise ApiError(0, f"https://{self._host}:{self._port}: {error}") from error
+        connection = super()._connect(timeout)
         connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in KEEPALIVE.items():
             connection.sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -23,7 +23,7 @@ mount -o remount,bind,ro usr
 mount --rbind /opt opt
 mount --rbind /dev dev
 mount --bind /sys sys
-for entry in passwd group nsswitch.conf ssl ld.so.conf ld.so.conf.d ld.so.cache alternatives python3 python3.11; do
+for entry in passwd group nsswitch.conf ssl ld.so.conf ld.so.conf.d ld.so.cache alternatives; do
     [ ! -e "/etc/$entry" ] || cp -a "/etc/$entry" etc/
 done
 mount --rbind /etc/lab etc/lab

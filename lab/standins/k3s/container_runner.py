@@ -120,12 +120,18 @@ class ContainerRunner:
         self._pull.reset()
         try:
             attempt = self.view.restarts + self._was_started
-            wanted = launch.build(self._node, self._pod, self.spec, image, volumes, netns, attempt)
+            pod = self._with_address(address)
+            wanted = launch.build(self._node, pod, self.spec, image, volumes, netns, attempt)
         except (ConfigError, MountError, AllocationError, ApiError) as error:
             self._emit("Failed", f"Error: {error}", True)
             self._wait("CreateContainerConfigError", str(error), CONFIG_RETRY_SECONDS)
             return
         self._start(wanted, image, address)
+
+    def _with_address(self, address: str) -> Object:
+        """The pod as its own environment may refer to it: it had no address when it was created."""
+        status = {**(self._pod.get("status") or {}), "podIP": address, "hostIP": self._node.host.me.address}
+        return {**self._pod, "status": status}
 
     def _back_off_pull(self) -> None:
         words = f'Back-off pulling image "{self.spec["image"]}"'

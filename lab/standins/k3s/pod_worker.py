@@ -1,6 +1,5 @@
 """One pod on this node, from admission to removal, in a thread of its own. The events' texts are the kubelet's."""
 
-import contextlib
 import os
 import select
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from lab.standins.k3s import cluster_dns, containers, gpus, launch, pod_network, pod_status, volumes
 from lab.standins.k3s.api import ApiError
+from lab.standins.k3s.bell import Bell
 from lab.standins.k3s.container_runner import ContainerRunner, stop_all
 from lab.standins.k3s.containerd_config import has_runtime
 from lab.standins.k3s.journal import log
@@ -36,26 +36,6 @@ HOST_NETWORK = Path("/proc/1/ns/net")
 
 class Going(Exception):
     """The pod is being deleted, or is gone from the API."""
-
-
-class Bell:
-    """Something to select on that other threads can ring; closed when nobody knows it any more."""
-
-    def __init__(self) -> None:
-        self._descriptor = os.eventfd(0, os.EFD_NONBLOCK)
-
-    def __del__(self) -> None:
-        os.close(self._descriptor)
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def ring(self) -> None:
-        os.eventfd_write(self._descriptor, 1)
-
-    def quiet(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._descriptor)
 
 
 class PodWorker:
@@ -101,7 +81,7 @@ class PodWorker:
             self._live()
         except Going:
             pass
-        except Exception as error:  # a defect of one pod's thread must be seen, and not take the others along
+        except Exception as error:  # a defect: it must be seen, and the next round begins anew with the pod
             log("error", f"pod {namespace_of(self._pod)}/{name_of(self._pod)}: {type(error).__name__}: {error}")
             raise
         finally:
@@ -174,7 +154,7 @@ class PodWorker:
                 self._check_runtime()
                 self._make_network()
                 return
-            except (ValueError, LookupError, OSError, subprocess.CalledProcessError) as error:
+            except (ValueError, LookupError, OSError, ApiError, subprocess.CalledProcessError) as error:
                 why = error.stderr if isinstance(error, subprocess.CalledProcessError) else error
                 message = f"Failed to create pod sandbox: rpc error: code = Unknown desc = {why}"
                 self._emit("FailedCreatePodSandBox", message, warning=True)
@@ -256,6 +236,8 @@ class PodWorker:
         doubted = condition(self._pod, "Ready").get("status") != condition({"status": status}, "Ready")["status"]
         if status != self._reported or doubted:
             self._write_status(status)
+        if status["phase"] in ("Succeeded", "Failed"):
+            self._node.gpus.release(self.uid)
 
     def _write_status(self, status: Object) -> None:
         try:
@@ -280,7 +262,7 @@ class PodWorker:
         volumes.tear_down(self.uid)
         containers.remove_pod(self.uid)
         shutil.rmtree(launch.log_directory(self._pod), ignore_errors=True)
-        if not self._gone:
+        if is_deleted(self._pod) and not self._gone:
             self._report()
             self._let_go()
 
