@@ -12,7 +12,7 @@ from typing import Protocol
 
 from scout_ollama import difference
 from scout_ollama.errors import Trouble
-from scout_ollama.manifests import MANAGER, KubeObject, key_of, to_list
+from scout_ollama.manifests import MANAGER, KubeObject, key_of, to_stdin
 from scout_ollama.remote import CommandFailed, Remote, Script
 
 Say = Callable[[str, str], None]
@@ -154,7 +154,7 @@ class ApplyObjects:
     def make(self, remote: Remote) -> None:
         """Apply them all in one call; a conflict or a refusal names the object and the field."""
         script = Script.load("apply-objects")
-        remote.run(script, MANAGER, stdin=to_list(self.objects), sudo=True, timeout=120)
+        remote.run(script, MANAGER, stdin=to_stdin(self.objects), sudo=True, timeout=120)
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class DeleteObjects:
         names = [
             {"apiVersion": obj["apiVersion"], "kind": obj["kind"], "metadata": _identity(obj)} for obj in self.objects
         ]
-        remote.run(Script.load("delete-objects"), stdin=to_list(names), sudo=True, timeout=120)
+        remote.run(Script.load("delete-objects"), stdin=to_stdin(names), sudo=True, timeout=120)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
 from scout_ollama.inventory import Harbor
-from scout_ollama.manifests import MANAGER, KubeObject, ObjectKey, key_of, to_list
+from scout_ollama.manifests import MANAGER, KubeObject, ObjectKey, key_of, to_stdin
 from scout_ollama.remote import Reader, Script
 from scout_ollama.store import ModelName, Store, StoreError
 
@@ -167,7 +167,7 @@ def read_rollout(remote: Reader, namespace: str) -> list[KubeObject]:
 
 def _ask_cluster(remote: Reader, objects: list[KubeObject]) -> Sections:
     script = facts_script("cluster-facts")
-    stdin = to_list(objects)
+    stdin = to_stdin(objects)
     return parse_sections(remote.read(script, MANAGER, *OWNED_KINDS, stdin=stdin, sudo=True, timeout=120).stdout)
 
 

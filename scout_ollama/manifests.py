@@ -7,7 +7,6 @@ as a quoted scalar, so no value can change the shape of an object.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -131,16 +130,17 @@ def render(folder: str, values: Mapping[str, Any]) -> list[KubeObject]:
 
 
 def to_yaml(objects: Iterable[KubeObject]) -> str:
-    """Return objects as a YAML stream, for people and for ``kubectl apply -f -``."""
+    """Return objects as the YAML stream that ``kubectl apply -f -`` reads."""
     return yaml.safe_dump_all(objects, sort_keys=False, explicit_start=True, width=120)
 
 
-def to_list(objects: Iterable[KubeObject]) -> bytes:
-    """Return objects as one JSON document for kubectl's standard input.
+def to_stdin(objects: Iterable[KubeObject]) -> bytes:
+    """Return objects as the YAML stream for a script's standard input.
 
-    A YAML stream that is cut off with its connection may still be a shorter valid one; a JSON document is not.
+    A stream that is cut off with its connection may still be a shorter valid one, so the last line says that it is
+    whole; the scripts that change something look for it.
     """
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}).encode()
+    return (to_yaml(objects) + "# end of objects\n").encode()
 
 
 def images_of(objects: Iterable[KubeObject]) -> list[str]:

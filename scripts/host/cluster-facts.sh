@@ -1,7 +1,7 @@
 #!/bin/sh
 # What is there in one cluster, and what the wanted objects would become, read-only. Needs emit.sh in front, and root.
 # Arguments: MANAGER, the field manager and the label of our objects; the rest, the kinds to look for leftovers in.
-# Standard input: the wanted objects, as one JSON list.
+# Standard input: the wanted objects, as YAML.
 # shellcheck disable=SC2317  # functions are called through emit
 manager=$1
 shift
