@@ -33,8 +33,9 @@ GRACE_SECONDS = 10.0  # Traefik's lifeCycle.graceTimeOut
 class Ingress:
     """The configuration on disk and the haproxy that runs it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, stop: threading.Event) -> None:
         self._world = world
+        self._stop = stop
         self._written: dict[Path, str] = {}
         self._told: set[str] = set()
         self._haproxy: subprocess.Popen[bytes] | None = None
@@ -53,7 +54,7 @@ class Ingress:
 
     def stop(self) -> None:
         """End as Traefik does: no new connections, and ten seconds for those that are open."""
-        if self._haproxy is None:
+        if self._haproxy is None or self._haproxy.poll() is not None:
             return
         self._haproxy.send_signal(signal.SIGUSR1)
         try:
@@ -62,9 +63,9 @@ class Ingress:
             self._haproxy.terminate()
 
     @property
-    def process(self) -> "subprocess.Popen[bytes] | None":
-        """The haproxy, once it was started."""
-        return self._haproxy
+    def failed(self) -> bool:
+        """Whether haproxy ended by itself."""
+        return self._haproxy is not None and bool(self._haproxy.returncode)
 
     def _tell(self, problems: list[str]) -> None:
         for problem in problems:
@@ -85,10 +86,18 @@ class Ingress:
         checked = subprocess.run(["haproxy", "-c", "-q", "-f", config], capture_output=True, text=True, check=False)
         if checked.returncode != 0:
             print(f"ERR haproxy refused the configuration: {checked.stderr}", flush=True)
-        elif self._haproxy is None:
-            self._haproxy = subprocess.Popen(["haproxy", "-W", "-q", "-db", "-f", config])
-        else:
-            self._haproxy.send_signal(signal.SIGUSR2)
+            return
+        # A new process each time; it ends the one before softly when it has bound. haproxy's own master would be
+        # told by SIGUSR2, and a second one while it starts is lost, or kills it.
+        before = ["-sf", str(self._haproxy.pid)] if self._haproxy else []
+        self._haproxy = subprocess.Popen(["haproxy", "-q", "-db", "-f", config, *before])
+        threading.Thread(target=self._watch, args=(self._haproxy,), daemon=True).start()
+
+    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
+        """A process that ends before it was replaced ends the program, as a crash of Traefik ends its container."""
+        process.wait()
+        if process is self._haproxy:
+            self._stop.set()
 
 
 def connect(kubeconfig: Path, ca: Path) -> Api:
@@ -113,12 +122,12 @@ def main() -> int:
     api = connect(Path(KUBECONFIG), DIRECTORY / "ca.crt")
     world = World(api, Recorder(api, "traefik"), COLLECTIONS.values())
     world.start()
-    ingress = Ingress(world)
+    ingress = Ingress(world, stop)
     threading.Thread(target=_follow, args=(world, ingress, stop), name="ingress", daemon=True).start()
     stop.wait()
     world.stop()
     ingress.stop()
-    return 0 if ingress.process is None or not ingress.process.returncode else 1
+    return 1 if ingress.failed else 0
 
 
 def _follow(world: World, ingress: Ingress, stop: threading.Event) -> None:
