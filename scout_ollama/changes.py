@@ -7,12 +7,13 @@ a host is made once for the cluster, through the first server that has had no tr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from scout_ollama import difference
 from scout_ollama.errors import Trouble
 from scout_ollama.manifests import MANAGER, KubeObject, key_of, to_stdin
+from scout_ollama.refusal import refusal
 from scout_ollama.remote import CommandFailed, Remote, Script
 
 Say = Callable[[str, str], None]
@@ -49,18 +50,19 @@ class WriteFile:
 
     host: str
     path: str
-    content: str
-    before: str | None
+    content: str = field(repr=False)
+    lines: tuple[str, ...]
+    is_new: bool
     mode: int = 0o644
 
     @property
     def title(self) -> str:
         """``write PATH`` or ``create PATH``."""
-        return f"{'create' if self.before is None else 'write'} {self.path}"
+        return f"{'create' if self.is_new else 'write'} {self.path}"
 
     def difference(self) -> list[str]:
-        """The lines that go and come."""
-        return difference.of_texts(self.before, self.content)
+        """The fields or lines that go and come, as its step compared them."""
+        return list(self.lines)
 
     def make(self, remote: Remote) -> None:
         """Replace the file atomically, as root."""
@@ -127,9 +129,9 @@ class ApplyObjects:
     ``before`` and ``after`` are the live object and what the server says it will become; None for a new object.
     """
 
-    objects: tuple[KubeObject, ...]
-    before: Mapping[str, KubeObject]
-    after: Mapping[str, KubeObject]
+    objects: tuple[KubeObject, ...] = field(repr=False)
+    before: Mapping[str, KubeObject] = field(repr=False)
+    after: Mapping[str, KubeObject] = field(repr=False)
     host: str | None = None
 
     @property
@@ -152,9 +154,12 @@ class ApplyObjects:
         return lines
 
     def make(self, remote: Remote) -> None:
-        """Apply them all in one call; a conflict or a refusal names the object and the field."""
+        """Apply them all in one call; a conflict that arose since the plan was made names the field and its owner."""
         script = Script.load("apply-objects")
-        remote.run(script, MANAGER, stdin=to_stdin(self.objects), sudo=True, timeout=120)
+        try:
+            remote.run(script, MANAGER, stdin=to_stdin(self.objects), sudo=True, timeout=120)
+        except CommandFailed as failure:
+            raise refusal(failure.result.stderr) from failure
 
 
 @dataclass(frozen=True)

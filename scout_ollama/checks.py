@@ -1,4 +1,4 @@
-"""What must hold on a host or in a cluster, judged from facts alone: declared once, for preflight and doctor alike."""
+"""What must hold on a host or in a cluster before anything is changed, judged from facts alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from scout_ollama.errors import Trouble
 from scout_ollama.facts import ClusterFacts, HostFacts
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama
+from scout_ollama.manifests import KubeObject, least_gpu_memory_mib
+from scout_ollama.steps import registries
 from scout_ollama.store import ModelName, StoreError
 
 Status = Literal["fail", "warn"]
@@ -37,8 +39,11 @@ class Finding:
         return Trouble(self.what, host=self.host, why=self.why, next=self.next)
 
 
-def of_host(host: Host, ollama: Ollama, facts: HostFacts, *, now: float) -> list[Finding]:
-    """Return what does not hold on one host. ``now`` is the runner's clock, in seconds since 1970."""
+def of_host(host: Host, ollama: Ollama, store: str, facts: HostFacts, *, now: float) -> list[Finding]:
+    """Return what does not hold on one host.
+
+    ``store`` is the directory that its pod serves from; ``now`` the runner's clock, in seconds since 1970.
+    """
     findings = [*_clock(host, facts, now), *_k3s(host, facts), *_disk(host, facts), *_registry(host, facts)]
     if not facts.curl:
         findings.append(
@@ -53,7 +58,7 @@ def of_host(host: Host, ollama: Ollama, facts: HostFacts, *, now: float) -> list
     if "gpu" in host.roles and not ollama.cpu_only:
         findings += _gpus(host, facts)
     if "gpu" in host.roles:
-        findings += _store(host, ollama, facts)
+        findings += _store(host, ollama, store, facts)
     return findings
 
 
@@ -87,7 +92,8 @@ def of_cluster(hosts: Sequence[Host], ollama: Ollama, facts: ClusterFacts) -> li
                 )
             )
         elif "gpu" in host.roles and not ollama.cpu_only:
-            findings += _allocatable(host, node["status"].get("allocatable", {}).get("nvidia.com/gpu", "0"))
+            findings += _given_gpus(host, ollama, node)
+        findings += _taints(host, ollama, node)
     return findings
 
 
@@ -152,6 +158,14 @@ def _disk(host: Host, facts: HostFacts) -> Iterator[Finding]:
 
 
 def _registry(host: Host, facts: HostFacts) -> Iterator[Finding]:
+    if registries.parsed(facts.registries) is None:
+        yield Finding(
+            "registries",
+            host.name,
+            f"{registries.REGISTRIES} is no YAML that K3s could read",
+            "what others declared in it would be lost if it were written anew",
+            on(host, f"sudo cat {registries.REGISTRIES}"),
+        )
     # 401 is Harbor asking for a token: it is there, and its certificate was verified.
     if facts.registry is not None and not (facts.registry.ok and facts.registry.text in ("200", "401")):
         last = facts.registry.text.strip().splitlines()[-1:] or ["it said nothing"]
@@ -185,8 +199,12 @@ def _gpus(host: Host, facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _allocatable(host: Host, allocatable: str) -> Iterator[Finding]:
-    if int(allocatable) != host.gpus:
+def _given_gpus(host: Host, ollama: Ollama, node: KubeObject) -> Iterator[Finding]:
+    """What the GPU operator tells Kubernetes: how many GPUs it may give out, and of what size."""
+    allocatable = node["status"].get("allocatable", {}).get("nvidia.com/gpu", "0")
+    labels = node["metadata"].get("labels", {})
+    memory = labels.get("nvidia.com/gpu.memory", "0")
+    if int(allocatable) != host.gpus or labels.get("nvidia.com/gpu.present") != "true":
         yield Finding(
             "gpu-operator",
             host.name,
@@ -194,16 +212,38 @@ def _allocatable(host: Host, allocatable: str) -> Iterator[Finding]:
             "the NVIDIA GPU operator is not installed, or its device plugin has not registered",
             f"inv install-gpu-operator --hosts {host.cluster}",
         )
+    elif ollama.min_gpu_memory_gib and int(memory) < least_gpu_memory_mib(ollama.min_gpu_memory_gib):
+        yield Finding(
+            "gpu-memory",
+            host.name,
+            f"its GPUs have {memory} MiB, wanted are {ollama.min_gpu_memory_gib} GiB",
+            "Ollama would find no place there",
+            f"edit {host.cluster}.yaml: ollama.min_gpu_memory_gib, or take the role gpu from hosts.{host.name}",
+        )
 
 
-def _store(host: Host, ollama: Ollama, facts: HostFacts) -> Iterator[Finding]:
-    if ollama.source == "local" and not facts.store_directories:
+def _taints(host: Host, ollama: Ollama, node: KubeObject) -> Iterator[Finding]:
+    """Traefik must run on each node of a shared Ollama, and K3s gives it no toleration for GPU nodes' taint."""
+    taints = [t for t in node.get("spec", {}).get("taints", []) if t["key"] == "nvidia.com/gpu"]
+    if taints and ollama.hostname:
+        yield Finding(
+            "taint",
+            host.name,
+            f"its node has the taint nvidia.com/gpu:{taints[0]['effect']}",
+            "Traefik does not tolerate it, so the endpoint will not answer on this node",
+            on(host, f"sudo /usr/local/bin/k3s kubectl taint nodes {node['metadata']['name']} nvidia.com/gpu-"),
+            status="warn",
+        )
+
+
+def _store(host: Host, ollama: Ollama, store: str, facts: HostFacts) -> Iterator[Finding]:
+    if not facts.store_directories:
         yield Finding(
             "store",
             host.name,
-            f"the model store {ollama.store} is not there",
+            f"the model store {store} is not there",
             "it must hold blobs/ and manifests/: a pod would otherwise serve nothing, or not start",
-            on(host, f"sudo mkdir -p {ollama.store}/blobs {ollama.store}/manifests") + "; then inv pull-models",
+            on(host, f"sudo mkdir -p {store}/blobs {store}/manifests") + "; then inv pull-models",
         )
         return
     flaws = {name: flaw for name in wanted_models(ollama) if (flaw := _flaw(name, facts))}

@@ -42,7 +42,7 @@ def command(site: Site, selector: str, *, plan_only: bool, yes: bool, as_json: b
     """Deploy on every selected cluster and tell; return the exit status: 0 done, 1 trouble, 2 changes pending.
 
     Raises:
-        Trouble: the selection names no cluster that runs an Ollama, or only a part of one, or nothing could be planned.
+        Trouble: the selection names no cluster that runs an Ollama, or only a part of one.
     """
     consent = Consent.PLAN_ONLY if plan_only else Consent.YES if yes else Consent.ASK
     outcomes = {cluster.name: _deploy(site, cluster, consent) for cluster in whole_clusters(site, selector)}
@@ -50,7 +50,7 @@ def command(site: Site, selector: str, *, plan_only: bool, yes: bool, as_json: b
         report.print_json({name: outcome.as_json() for name, outcome in outcomes.items()})
     if any(outcome.troubles for outcome in outcomes.values()):
         return 1
-    return 2 if plan_only and any(outcome.plan for outcome in outcomes.values()) else 0
+    return 2 if any(outcome.plan and not outcome.made for outcome in outcomes.values()) else 0
 
 
 def whole_clusters(site: Site, selector: str) -> list[OllamaCluster | ScoutCluster]:
@@ -83,8 +83,11 @@ def whole_clusters(site: Site, selector: str) -> list[OllamaCluster | ScoutClust
 
 def _deploy(site: Site, cluster: OllamaCluster | ScoutCluster, consent: Consent) -> Outcome:
     reporter = Reporter(host.name for host in site.hosts)
-    with Fleet(site) as fleet:
-        outcome = deploy(Job(site, cluster, fleet, reporter.say), reporter, consent)
+    try:
+        with Fleet(site) as fleet:
+            outcome = deploy(Job(site, cluster, fleet, reporter.say), reporter, consent)
+    except Trouble as trouble:
+        outcome = Outcome(Plan(()), made=False, troubles=[trouble])
     reporter.troubles(outcome.troubles)
     if outcome.troubles:
         reporter.heading(f"{cluster.name}: not finished; when mended: inv deploy-ollama --hosts {cluster.name}")
@@ -113,7 +116,10 @@ def deploy(job: Job, reporter: Reporter, consent: Consent) -> Outcome:
     made = run.make(plan, job.fleet, job.servers, found.troubles, job.say)
     if made.cluster:
         return Outcome(plan, made=True, troubles=made.all)
-    proved = proving.prove(job, found, made.troubles)
+    try:
+        proved = proving.prove(job, found, made.troubles)
+    except Trouble as trouble:
+        return Outcome(plan, bool(plan), [*made.troubles.values(), trouble])
     for host, line in proved.lines:
         job.say(host, line)
     return Outcome(plan, bool(plan), [*made.troubles.values(), *proved.troubles], proved.lines)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # Written by the API server on every object, and never by us.
 SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
-SECRET_LINE = re.compile(r"^(\s*-?\s*(?:password|auth|token|identitytoken)\s*:\s*)\S.*$", re.IGNORECASE)
+SECRET_FIELDS = frozenset({"password", "auth", "token", "identitytoken"})
 
 
 def meaningful(obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,14 +30,22 @@ def of_objects(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
 
 
 def of_texts(before: str | None, after: str) -> list[str]:
-    """Return the lines that go and come, with ``-`` and ``+`` in front; values of secret fields are redacted."""
+    """Return the lines that go and come, with ``-`` and ``+`` in front. For texts without secrets."""
     lines = difflib.unified_diff((before or "").splitlines(), after.splitlines(), lineterm="", n=1)
-    return [_redacted_line(line) for line in lines if not line.startswith(("---", "+++", "@@"))]
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
-def _redacted_line(line: str) -> str:
-    sign, text = line[:1], line[1:]
-    return sign + SECRET_LINE.sub(r"\1(redacted)", text)
+def redacted(value: Any) -> Any:
+    """Return a document with every scalar below a field that holds a secret replaced by the start of its digest."""
+    if isinstance(value, Mapping):
+        return {
+            name: _fingerprint(str(item)) if _is_secret(name, item) else redacted(item) for name, item in value.items()
+        }
+    return [redacted(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_secret(name: object, item: Any) -> bool:
+    return str(name).lower() in SECRET_FIELDS and not isinstance(item, Mapping | list)
 
 
 def _comparable(obj: Mapping[str, Any] | None) -> Any:

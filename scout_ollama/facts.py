@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scout_ollama.errors import Trouble
@@ -15,16 +15,9 @@ from scout_ollama.manifests import MANAGER, KubeObject, ObjectKey, key_of, to_st
 from scout_ollama.remote import Reader, Script
 from scout_ollama.store import ModelName, Store, StoreError
 
-OWNED_KINDS = (
-    "daemonsets",
-    "services",
-    "secrets",
-    "networkpolicies",
-    "ingresses",
-    "middlewares.traefik.io",
-    "helmchartconfigs.helm.cattle.io",
-    "namespaces",
-)
+OWNED_KINDS = ("daemonsets", "services", "secrets", "networkpolicies", "ingresses", "namespaces")
+# Kinds that only a shared cluster must have: a Scout's own Ollama has no endpoint.
+ENDPOINT_KINDS = ("middlewares.traefik.io", "helmchartconfigs.helm.cattle.io")
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ class HostFacts:
     k3s_unit: str | None
     k3s_active: bool
     k3s_writable: bool
-    registries: str | None
+    registries: str | None = field(repr=False)
     registries_authority: str | None
     registries_loaded: bool
     images: frozenset[str]
@@ -167,11 +160,18 @@ def read_rollout(remote: Reader, namespace: str) -> list[KubeObject]:
 
 def _ask_cluster(remote: Reader, objects: list[KubeObject]) -> Sections:
     script = facts_script("cluster-facts")
-    stdin = to_stdin(objects)
-    return parse_sections(remote.read(script, MANAGER, *OWNED_KINDS, stdin=stdin, sudo=True, timeout=120).stdout)
+    kinds = OWNED_KINDS + (ENDPOINT_KINDS if any(obj["kind"] == "Ingress" for obj in objects) else ())
+    return parse_sections(remote.read(script, MANAGER, *kinds, stdin=to_stdin(objects), sudo=True, timeout=120).stdout)
 
 
 def _items(section: Section, remote: Reader) -> list[KubeObject]:
+    if not section.ok and ("no matches for kind" in section.text or "doesn't have a resource type" in section.text):
+        raise Trouble(
+            "the cluster lacks a kind of object that the manifests need",
+            host=remote.host.name,
+            why=section.text.strip(),
+            next="enable K3s's own Traefik, which brings Middleware; right after K3s's first start it takes a minute",
+        )
     if not section.ok:
         raise Trouble(
             "the cluster's Kubernetes API does not answer as it should",

@@ -116,6 +116,20 @@ def ollama_hosts(cluster: OllamaCluster | ScoutCluster) -> list[Host]:
     return [host for host in cluster.hosts.values() if "gpu" in host.roles]
 
 
+def store_path(site: Site, cluster: OllamaCluster | ScoutCluster) -> str:
+    """Return the directory on each node that its pod serves from: the node's copy, or the mounted share."""
+    ollama, staging = settings(cluster), site.staging_of(cluster)
+    return staging.ollama_nfs_path if staging and ollama.source == "nfs" else ollama.store
+
+
+def least_gpu_memory_mib(gib: int) -> int:
+    """Return what a card sold with so many GiB reports at least, in MiB.
+
+    Cards report less than their name: 81559 MiB for 80 GB (H100), 46068 for 48 (L40S), 23034 for 24 (L4).
+    """
+    return gib * 950
+
+
 def render(folder: str, values: Mapping[str, Any]) -> list[KubeObject]:
     """Fill in the templates of one folder, in the order of their names, and label each object as ours.
 
@@ -178,22 +192,16 @@ def _daemonset_values(site: Site, cluster: OllamaCluster | ScoutCluster, ollama:
         "gpus": _gpus_each(cluster.name, hosts),
         "cpu_only": ollama.cpu_only,
         "runtime_class": ollama.runtime_class,
-        # A card sold as N GB reports a little under N GiB: 1000 MiB to the GB admits it and nothing smaller.
-        "min_gpu_memory_mib": ollama.min_gpu_memory_gib and ollama.min_gpu_memory_gib * 1000,
+        "min_gpu_memory_mib": ollama.min_gpu_memory_gib and least_gpu_memory_mib(ollama.min_gpu_memory_gib),
         "memory_request": memory or "4Gi",
         "memory_limit": memory,
         "keep_alive": ollama.keep_alive,
         "load_timeout": ollama.load_timeout,
         "optional_environment": _optional_environment(ollama),
         "nfs": ollama.source == "nfs",
-        "store": _store(site, cluster, ollama),
+        "store": store_path(site, cluster),
         "stop_delay_seconds": 10,
     }
-
-
-def _store(site: Site, cluster: OllamaCluster | ScoutCluster, ollama: Ollama) -> str:
-    staging = site.staging_of(cluster)
-    return staging.ollama_nfs_path if staging and ollama.source == "nfs" else ollama.store
 
 
 def _optional_environment(ollama: Ollama) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,7 +12,7 @@ from scout_ollama.facts import HostFacts, Sections, facts_script, parse_sections
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama
 from scout_ollama.remote import Reader
-from scout_ollama.store import ModelName
+from scout_ollama.store import ModelName, StoreError
 
 
 def ask_pod(remote: Reader, address: str) -> Sections:
@@ -20,17 +21,21 @@ def ask_pod(remote: Reader, address: str) -> Sections:
     From its own node, because the network policy lets nothing else but the ingress controller in.
     """
     script = facts_script("ask-pod")
-    return parse_sections(remote.read(script, f"{address}:11434", timeout=90).stdout)
+    return parse_sections(remote.read(script, f"{bracketed(address)}:11434", timeout=90).stdout)
 
 
 def ask_endpoint(remote: Reader, ollama: Ollama, addresses: Sequence[str]) -> Sections:
     """Ask the shared endpoint from a Scout host: by its name, then each of its nodes in turn."""
     authority = ollama.tls.ca.read_bytes() if ollama.tls and ollama.tls.ca else b""
     script = facts_script("ask-endpoint")
-    timeout = 90 + 45 * len(addresses)
-    return parse_sections(
-        remote.read(script, ollama.hostname or "", *addresses, stdin=authority, timeout=timeout).stdout
-    )
+    timeout = 30 + 35 * len(addresses)
+    result = remote.read(script, ollama.hostname or "", *addresses, stdin=authority, timeout=timeout)
+    return parse_sections(result.stdout)
+
+
+def bracketed(address: str) -> str:
+    """Return an IP address as it stands in front of a port: with brackets around IPv6."""
+    return f"[{address}]" if ":" in address else address
 
 
 def of_pod(host: Host, ollama: Ollama, facts: HostFacts, answers: Sections) -> list[Finding]:
@@ -71,39 +76,42 @@ def of_endpoint(scout: Host, ollama: Ollama, nodes: Mapping[str, str], answers: 
         findings.append(
             Finding("endpoint", scout.name, f"{url} does not answer", reason, on(scout, f"curl -v {url}/api/tags"))
         )
-    wanted = certificates.fingerprint(ollama.tls.certificate) if ollama.tls else ""
     for address, node in nodes.items():
-        version, served = answers[f"version@{address}"], answers[f"certificate@{address}"]
-        ask = f"curl -v --resolve {ollama.hostname}:443:{address} {url}/api/version"
-        if served.ok and certificates.fingerprint_of(served.text) != wanted:
-            findings.append(
-                Finding(
-                    "certificate",
-                    node,
-                    f"it serves another certificate than {ollama.tls and ollama.tls.certificate}",
-                    "Traefik serves its own default where the Secret is missing or does not name the host",
-                    on(scout, ask),
-                )
-            )
-        elif not version.ok:
-            reason = version.text.strip() or "it said nothing"
-            findings.append(
-                Finding(
-                    "endpoint", node, f"{url} does not answer on it, asked from {scout.name}", reason, on(scout, ask)
-                )
-            )
-        else:
-            findings += _version(node, ollama, version.text)
+        findings += _of_node(scout, ollama, address, node, answers)
     return findings
+
+
+def _of_node(scout: Host, ollama: Ollama, address: str, node: str, answers: Sections) -> Iterator[Finding]:
+    """One node behind the endpoint: which certificate it serves, then what it answers."""
+    version, served = answers[f"version@{address}"], answers[f"certificate@{address}"]
+    url = f"https://{ollama.hostname}"
+    ask = on(scout, f"curl -v --resolve {ollama.hostname}:443:{address} {url}/api/version")
+    given = ollama.tls.certificate if ollama.tls else None
+    if served.ok and given and certificates.fingerprint_of(served.text) != certificates.fingerprint(given):
+        why = "Traefik serves its own default where the Secret is missing or does not name the host"
+        yield Finding("certificate", node, f"it serves another certificate than {given}", why, ask)
+    elif not version.ok:
+        reason = version.text.strip() or "it said nothing"
+        yield Finding("endpoint", node, f"{url} does not answer on it, asked from {scout.name}", reason, ask)
+    elif not served.ok:
+        reason = served.text.strip() or "openssl said nothing"
+        yield Finding("certificate", node, f"{scout.name} cannot tell which certificate it serves", reason, ask)
+    else:
+        yield from _version(node, ollama, version.text)
 
 
 def digests(tags: str) -> dict[ModelName, str]:
     """Return the digest of each model in an ``/api/tags`` answer; an answer that is no such JSON has none."""
     try:
         models = json.loads(tags)["models"]
-        return {ModelName.parse(model["name"]): model["digest"] for model in models}
+        listed = [(str(model["name"]), str(model["digest"])) for model in models]
     except (ValueError, KeyError, TypeError):
         return {}
+    named: dict[ModelName, str] = {}
+    for name, digest in listed:
+        with contextlib.suppress(StoreError):
+            named[ModelName.parse(name)] = digest
+    return named
 
 
 def _version(host: str, ollama: Ollama, answer: str) -> Iterator[Finding]:

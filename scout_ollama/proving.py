@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scout_ollama import proof, rollout
@@ -19,7 +19,8 @@ from scout_ollama.remote import Script
 from scout_ollama.rollout import NodeRollout
 from scout_ollama.survey import Survey
 
-ENDPOINT_SECONDS = 60
+# Helm's job has to run, and Traefik to become a DaemonSet.
+ENDPOINT_SECONDS = 180
 LOG_LINES = "10"
 
 
@@ -43,7 +44,7 @@ def prove(job: Job, survey: Survey, troubles: Troubles) -> Proved:
     addresses = _await_rollout(job, troubles, proved)
     _prove_pods(job, survey, addresses, proved)
     if isinstance(job.cluster, OllamaCluster) and addresses:
-        _prove_endpoint(job, job.cluster, list(addresses), proved)
+        _prove_endpoint(job, job.cluster, _node_addresses(job, survey, addresses), proved)
     return proved
 
 
@@ -65,7 +66,8 @@ def _await_rollout(job: Job, troubles: Troubles, proved: Proved) -> dict[str, st
     hosts = {host.node_name or host.name: host for host in job.ollama_hosts if host.name not in troubles}
 
     def read() -> list[KubeObject]:
-        return job.through_a_server(troubles, lambda remote: read_rollout(remote, job.ollama.namespace))
+        # On a copy: a server that is silent for a moment is not in trouble for good.
+        return job.through_a_server(dict(troubles), lambda remote: read_rollout(remote, job.ollama.namespace))
 
     def progress(state: NodeRollout) -> None:
         job.say(hosts[state.node].name, f"{state.pod or 'ollama'}: {state.reason}")
@@ -103,10 +105,21 @@ def _prove_pods(job: Job, survey: Survey, addresses: Mapping[str, str], proved: 
         proved.add(findings, name, f"Ollama {job.ollama.version} answers with the models of its store")
 
 
-def _prove_endpoint(job: Job, cluster: OllamaCluster, ready: Sequence[str], proved: Proved) -> None:
+def _node_addresses(job: Job, survey: Survey, hosts: Iterable[str]) -> dict[str, str]:
+    """Return host names by the address at which their node serves, which need not be the one that SSH goes to."""
+    addresses: dict[str, str] = {}
+    for name in hosts:
+        node = survey.cluster.node(job.cluster.hosts[name].node_name or name)
+        listed = node["status"].get("addresses", []) if node else []
+        internal = [entry["address"] for entry in listed if entry["type"] == "InternalIP"]
+        addresses[proof.bracketed(internal[0] if internal else job.cluster.hosts[name].address)] = name
+    return addresses
+
+
+def _prove_endpoint(job: Job, cluster: OllamaCluster, nodes: Mapping[str, str], proved: Proved) -> None:
     """Ask from the first authorised Scout host that can be reached, for a while: Traefik takes a moment to follow."""
-    nodes = {cluster.hosts[name].address: name for name in ready}
     url = f"https://{cluster.ollama.hostname}"
+    where = ", ".join(nodes.values())
     unreachable: list[Trouble] = []
     for scout in authorised_scouts(job.site, cluster):
         deadline = time.monotonic() + ENDPOINT_SECONDS
@@ -117,7 +130,7 @@ def _prove_endpoint(job: Job, cluster: OllamaCluster, ready: Sequence[str], prov
                 break
             findings = proof.of_endpoint(scout, cluster.ollama, nodes, asked.ok[scout.name])
             if not findings or time.monotonic() > deadline:
-                proved.add(findings, scout.name, f"{url} answers over TLS with its certificate, on {', '.join(ready)}")
+                proved.add(findings, scout.name, f"{url} answers over TLS with its certificate, on {where}")
                 return
             time.sleep(rollout.POLL_SECONDS)
     proved.troubles.append(

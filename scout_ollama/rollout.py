@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from scout_ollama.errors import Trouble
 from scout_ollama.manifests import KubeObject
 
 NAME = "ollama"
@@ -20,23 +21,30 @@ HOPELESS = frozenset(
         "CreateContainerError",
         "CrashLoopBackOff",
         "RunContainerError",
-        "UnexpectedAdmissionError",
     }
 )
+# Warnings that mean the same while no container runs: the volume, the runtime or the pod itself cannot be made.
+HOPELESS_EVENTS = ("FailedMount: ", "FailedCreatePodSandBox: ", "FailedCreate: ")
 
 
 MOST_SECONDS = 1800
-# A kubelet may call a pod stuck for a moment and recover: a pull that is retried, a mount that comes late.
-STUCK_SECONDS = 15
+# A node may be stuck for a moment and recover: a pull that is retried, GPUs that K3s's restart took away.
+STUCK_SECONDS = 40
+# The API itself may be away for a moment, while K3s restarts or etcd elects.
+UNANSWERED_SECONDS = 60
 POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class NodeRollout:
-    """One node: ``ready`` serves the wanted pod, ``waiting`` may still, ``stuck`` will not without help."""
+    """One node.
+
+    ``ready`` serves the wanted pod, on ``starting`` the wanted pod is on its way, ``waiting`` has its turn to come, and
+    ``stuck`` will get no further without help.
+    """
 
     node: str
-    state: Literal["ready", "waiting", "stuck"]
+    state: Literal["ready", "starting", "waiting", "stuck"]
     pod: str | None
     address: str | None
     reason: str
@@ -67,12 +75,22 @@ def wait(
     """Read again and again until every node is ready, or some are stuck and nothing moves; return the last judgement.
 
     ``progress`` hears of each node whenever its state or its reason changes.
+
+    Raises:
+        Trouble: the cluster did not answer for a minute.
     """
     deadline = time.monotonic() + most_seconds
     seen: dict[str, NodeRollout] = {}
-    moved = time.monotonic()
+    answered = moved = time.monotonic()
     while True:
-        now = judge(read(), nodes)
+        try:
+            now = judge(read(), nodes)
+        except Trouble:
+            if time.monotonic() - answered > UNANSWERED_SECONDS:
+                raise
+            time.sleep(poll_seconds)
+            continue
+        answered = time.monotonic()
         for node, state in now.items():
             before = seen.get(node)
             if before is None or (before.state, before.reason, before.pod) != (state.state, state.reason, state.pod):
@@ -81,8 +99,8 @@ def wait(
         seen = now
         if all(state.state == "ready" for state in now.values()) or time.monotonic() > deadline:
             return now
-        stuck = any(state.state == "stuck" for state in now.values())
-        if stuck and time.monotonic() - moved > stuck_seconds:
+        states = {state.state for state in now.values()}
+        if "stuck" in states and "starting" not in states and time.monotonic() - moved > stuck_seconds:
             return now
         time.sleep(poll_seconds)
 
@@ -91,7 +109,7 @@ def _judge_node(
     node: str, pod: KubeObject | None, hash_wanted: str | None, objects: Sequence[KubeObject]
 ) -> NodeRollout:
     if pod is None:
-        return NodeRollout(node, "waiting", None, None, "no pod yet", _warnings(objects, {NAME}))
+        return _without_pod(node, hash_wanted, _warnings(objects, {NAME}))
     name = pod["metadata"]["name"]
     status = pod.get("status", {})
     address = status.get("podIP")
@@ -103,18 +121,29 @@ def _judge_node(
         return NodeRollout(node, "ready", name, address, "ready")
     events = _warnings(objects, {name})
     reason, hopeless = _why_not_ready(status, events)
-    return NodeRollout(node, "stuck" if hopeless else "waiting", name, address, reason, events)
+    return NodeRollout(node, "stuck" if hopeless else "starting", name, address, reason, events)
+
+
+def _without_pod(node: str, hash_wanted: str | None, events: tuple[str, ...]) -> NodeRollout:
+    """A DaemonSet that has been taken up and makes no pod for a node cannot, or does not count it among its nodes."""
+    if hash_wanted is None:
+        return NodeRollout(node, "waiting", None, None, "no pod yet", events)
+    cannot = any(event.startswith(HOPELESS_EVENTS) for event in events)
+    return NodeRollout(node, "stuck", None, None, "no pod can be made" if cannot else "no pod yet", events)
 
 
 def _why_not_ready(status: Mapping[str, Any], events: Sequence[str]) -> tuple[str, bool]:
     if status.get("phase") == "Failed":
         return f"{status.get('reason', 'Failed')}: {status.get('message', '')}".strip(": "), True
-    for container in status.get("containerStatuses", []):
+    containers = status.get("containerStatuses", [])
+    if any("running" in container.get("state", {}) for container in containers):
+        return "starting", False
+    for container in containers:
         waiting = container.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") in HOPELESS:
             return f"{waiting['reason']}: {waiting.get('message', '')}".strip(": "), True
-    if any(event.startswith("FailedMount") for event in events):
-        return "its volumes cannot be mounted", True
+    if any(event.startswith(HOPELESS_EVENTS) for event in events):
+        return "it cannot be set up", True
     if _condition(status, "PodScheduled") == "False":
         return "it finds no place: " + _message(status, "PodScheduled"), True
     return "starting", False

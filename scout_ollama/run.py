@@ -119,7 +119,11 @@ def _make_in_cluster(
     server = next((name for name in servers if name not in made.troubles), None)
     if server is None:
         made.cluster.append(
-            Trouble(f"not done: {change.title}", why="no server of the cluster is left without trouble")
+            Trouble(
+                f"not done: {change.title}",
+                why="no server of the cluster is left without trouble",
+                next="mend one of them, then the same command again",
+            )
         )
         return
     say(server, change.title)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from scout_ollama import checks
+from scout_ollama import checks, manifests
 from scout_ollama.checks import Finding
 from scout_ollama.facts import ClusterFacts, HostFacts, read_cluster, read_host
 from scout_ollama.job import Job, Troubles
@@ -34,13 +34,13 @@ def take(job: Job, wanted: Sequence[KubeObject]) -> Survey:
     Raises:
         NoServerLeft: no server can be asked about the cluster.
     """
-    store, harbor = job.ollama.store, job.harbor
+    store, harbor = manifests.store_path(job.site, job.cluster), job.harbor
     read = job.fleet.map(lambda remote: read_host(remote, store=store, harbor=harbor), list(job.cluster.hosts))
     now = time.time()
     findings = [
         finding
         for name, facts in read.ok.items()
-        for finding in checks.of_host(job.cluster.hosts[name], job.ollama, facts, now=now)
+        for finding in checks.of_host(job.cluster.hosts[name], job.ollama, store, facts, now=now)
     ]
     troubles = {**read.failed, **_troubles(findings)}
     cluster = job.through_a_server(troubles, lambda remote: read_cluster(remote, wanted))

@@ -16,9 +16,10 @@ HOST = Host(name="phi-gpu-1", cluster="phi", address="192.0.2.11", roles=frozens
 OLLAMA = Ollama(models=[Model(name="tiny:latest")])
 
 
-def node(name: str = "phi-gpu-1", *, ready: str = "True", gpus: str = "1") -> dict[str, Any]:
+def node(name: str = "phi-gpu-1", *, ready: str = "True", gpus: str = "1", memory: str = "81559") -> dict[str, Any]:
+    labels = {"nvidia.com/gpu.present": "true", "nvidia.com/gpu.memory": memory}
     return {
-        "metadata": {"name": name},
+        "metadata": {"name": name, "labels": labels},
         "status": {
             "conditions": [{"type": "Ready", "status": ready, "message": "Kubelet stopped posting node status."}],
             "allocatable": {"nvidia.com/gpu": gpus},
@@ -31,7 +32,7 @@ def in_cluster(*nodes: dict[str, Any]) -> list[checks.Finding]:
 
 
 def test_a_good_host_in_a_good_cluster_has_no_findings() -> None:
-    assert checks.of_host(HOST, OLLAMA, host_facts(), now=NOW) == []
+    assert checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(), now=NOW) == []
     assert in_cluster(node()) == []
 
 
@@ -57,7 +58,7 @@ def test_a_good_host_in_a_good_cluster_has_no_findings() -> None:
 def test_what_does_not_hold_is_found_and_says_why_and_what_to_type(
     changed: dict[str, Any], check: str, what: str, why: str
 ) -> None:
-    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(**changed), now=NOW)
+    (finding,) = checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(**changed), now=NOW)
     assert (finding.check, finding.host, finding.status) == (check, "phi-gpu-1", "fail")
     assert what in finding.what
     assert why in finding.why
@@ -65,11 +66,11 @@ def test_what_does_not_hold_is_found_and_says_why_and_what_to_type(
 
 
 def test_harbor_asking_for_a_token_is_a_harbor_that_answers() -> None:
-    assert checks.of_host(HOST, OLLAMA, host_facts(registry=Section(0, "401")), now=NOW) == []
+    assert checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(registry=Section(0, "401")), now=NOW) == []
 
 
 def test_a_missing_model_is_told_with_the_command_that_brings_it_but_stops_nothing() -> None:
-    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(store=Store({}, {})), now=NOW)
+    (finding,) = checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(store=Store({}, {})), now=NOW)
     assert finding.status == "warn"
     assert finding.what == "its store lacks tiny:latest"
     assert finding.next == "inv pull-models --hosts phi"
@@ -78,12 +79,14 @@ def test_a_missing_model_is_told_with_the_command_that_brings_it_but_stops_nothi
 def test_a_model_whose_weights_are_cut_short_counts_as_missing() -> None:
     """Ollama lists such a model with its full size, and fails when it is asked."""
     short = Store({TINY: Manifest(None, (WEIGHTS,))}, {WEIGHTS.digest: 10})
-    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(store=short), now=NOW)
+    (finding,) = checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(store=short), now=NOW)
     assert "10 of 1000 bytes" in finding.why
 
 
 def test_a_store_with_a_broken_manifest_is_told() -> None:
-    (finding,) = checks.of_host(HOST, OLLAMA, host_facts(store=StoreError("manifest of tiny:latest: broken")), now=NOW)
+    (finding,) = checks.of_host(
+        HOST, OLLAMA, OLLAMA.store, host_facts(store=StoreError("manifest of tiny:latest: broken")), now=NOW
+    )
     assert "broken" in finding.why
 
 
@@ -104,6 +107,27 @@ def test_gpus_that_kubernetes_cannot_give_out_need_the_operator() -> None:
     assert finding.next == "inv install-gpu-operator --hosts phi"
 
 
+def test_gpus_that_are_too_small_are_told_before_a_pod_waits_for_a_place() -> None:
+    wanted = OLLAMA.model_copy(update={"min_gpu_memory_gib": 80})
+    facts = ClusterFacts(nodes=(node(memory="40960"),), live={}, would_be={}, owned={})
+    (finding,) = checks.of_cluster([HOST], wanted, facts)
+    assert finding.what == "its GPUs have 40960 MiB, wanted are 80 GiB"
+
+
+def test_a_taint_that_keeps_traefik_away_from_a_shared_ollama_is_told() -> None:
+    tainted = {**node(), "spec": {"taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]}}
+    facts = ClusterFacts(nodes=(tainted,), live={}, would_be={}, owned={})
+    shared = OLLAMA.model_copy(update={"hostname": "ollama.phi.example.edu"})
+    (finding,) = checks.of_cluster([HOST], shared, facts)
+    assert finding.status == "warn"
+    assert "kubectl taint nodes phi-gpu-1 nvidia.com/gpu-" in finding.next
+
+
+def test_registries_that_k3s_could_not_read_are_not_written_over() -> None:
+    (finding,) = checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(registries="mirrors: [docker.io]"), now=NOW)
+    assert finding.check == "registries"
+
+
 def test_a_cpu_only_ollama_needs_no_gpu() -> None:
     cpu_only = OLLAMA.model_copy(update={"cpu_only": True})
-    assert checks.of_host(HOST, cpu_only, host_facts(gpus=Section(127, "")), now=NOW) == []
+    assert checks.of_host(HOST, cpu_only, cpu_only.store, host_facts(gpus=Section(127, "")), now=NOW) == []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 
+import pytest
+import yaml
+
 from scout_ollama import difference
 
 
@@ -49,14 +52,21 @@ def test_a_secret_shows_that_it_changed_but_not_what_it_is() -> None:
         assert base64.b64encode(text.encode()).decode() not in line
 
 
-def test_a_file_shows_its_lines_without_passwords() -> None:
-    before = 'configs:\n  harbor:\n    auth:\n      username: robot\n      password: "old"\n'
-    after = 'configs:\n  harbor:\n    auth:\n      username: robot\n      password: "new"\nmirrors: {}\n'
-    lines = difference.of_texts(before, after)
-    assert "-      password: (redacted)" in lines
-    assert "+      password: (redacted)" in lines
-    assert "+mirrors: {}" in lines
-    assert not any("old" in line or "new" in line for line in lines)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "configs: {h: {auth: {username: robot, password: hunter2}}}",
+        'configs: {"h": {"auth": {"password": "hunter2"}}}',
+        "configs:\n  h:\n    auth:\n      password: >-\n        hunter2\n",
+        "configs: {h: {auth: {auth: hunter2}}}",
+    ],
+)
+def test_a_document_shows_that_a_password_changed_however_it_was_written(text: str) -> None:
+    before = difference.redacted(yaml.safe_load(text))
+    after = difference.redacted(yaml.safe_load(text.replace("hunter2", "hunter3")))
+    (line,) = difference.of_objects(before, after)
+    assert line.startswith("~ configs.h.auth.")
+    assert "hunter" not in line
 
 
 def test_a_new_file_is_all_new_lines() -> None:

@@ -136,6 +136,11 @@ def test_an_80_gb_card_passes_a_wish_for_80_gb_and_a_40_gb_card_does_not(shipped
     assert 40960 < int(memory["values"][0]) < 81559
 
 
+@pytest.mark.parametrize(("gib", "reported"), [(80, 81559), (48, 46068), (40, 40960), (24, 23034), (16, 15360)])
+def test_every_card_passes_a_wish_for_the_size_it_is_sold_with(gib: int, reported: int) -> None:
+    assert manifests.least_gpu_memory_mib(gib) <= reported
+
+
 def test_a_cpu_only_cluster_asks_for_no_gpu(tmp_path: Path) -> None:
     pod = pod_of(rendered(site_with(tmp_path, "nonphi", cpu_only=True), "nonphi"))
     assert "runtimeClassName" not in pod

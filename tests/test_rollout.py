@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from scout_ollama import rollout
+from scout_ollama.errors import Trouble
 from scout_ollama.manifests import KubeObject
 
 DAEMONSET: KubeObject = {
@@ -86,6 +88,22 @@ def test_a_node_without_a_pod_waits() -> None:
     assert judged().reason == "no pod yet"
 
 
+def test_pods_that_cannot_be_made_at_all_are_told_by_the_daemonsets_events() -> None:
+    node = judged(warning("ollama", "FailedCreate", 'pods "x" is forbidden: RuntimeClass "nvidia" not found'))
+    assert (node.state, node.reason) == ("stuck", "no pod can be made")
+    assert "RuntimeClass" in node.events[0]
+
+
+def test_a_runtime_that_the_node_lacks_is_hopeless() -> None:
+    event = warning("ollama-a-new", "FailedCreatePodSandBox", 'no runtime for "nvidia" is configured')
+    assert judged(pod("a", **waiting("ContainerCreating")), event).state == "stuck"
+
+
+def test_a_pod_that_recovered_from_a_failed_mount_is_starting() -> None:
+    running: dict[str, Any] = {"containerStatuses": [{"state": {"running": {"startedAt": "2026-01-02T00:00:09Z"}}}]}
+    assert judged(pod("a", **running), warning("ollama-a-new", "FailedMount", "late")).state == "starting"
+
+
 def test_an_image_that_cannot_be_pulled_is_hopeless_and_says_why() -> None:
     name = "ollama-a-new"
     events = [warning(name, "Failed", 'Failed to pull image "x": not found'), warning("other", "Failed", "not ours")]
@@ -96,7 +114,7 @@ def test_an_image_that_cannot_be_pulled_is_hopeless_and_says_why() -> None:
 
 
 def test_a_first_failed_pull_may_still_succeed() -> None:
-    assert judged(pod("a", **waiting("ErrImagePull"))).state == "waiting"
+    assert judged(pod("a", **waiting("ErrImagePull"))).state == "starting"
 
 
 def test_a_store_that_is_not_there_is_hopeless() -> None:
@@ -143,6 +161,31 @@ def test_waiting_gives_up_when_a_node_is_stuck_and_nothing_moves() -> None:
     stuck = [DAEMONSET, revision(2, "new"), pod("a", **waiting("CrashLoopBackOff"))]
     last = rollout.wait(lambda: stuck, ["a"], lambda _: None, poll_seconds=0, stuck_seconds=0)
     assert last["a"].state == "stuck"
+
+
+def test_waiting_does_not_give_up_on_a_node_that_is_starting_beside_a_stuck_one() -> None:
+    stuck = pod("b", **waiting("CrashLoopBackOff"))
+    readings = iter([[pod("a"), stuck], [pod("a"), stuck], [pod("a", **READY), stuck], [pod("a", **READY), stuck]])
+    last = rollout.wait(
+        lambda: [DAEMONSET, revision(2, "new"), *next(readings)],
+        ["a", "b"],
+        lambda _: None,
+        poll_seconds=0,
+        stuck_seconds=0,
+    )
+    assert (last["a"].state, last["b"].state) == ("ready", "stuck")
+
+
+def test_a_cluster_that_is_silent_for_a_moment_is_asked_again() -> None:
+    answers: Iterator[list[KubeObject] | None] = iter([None, None, [DAEMONSET, revision(2, "new"), pod("a", **READY)]])
+
+    def read() -> list[KubeObject]:
+        answer = next(answers)
+        if answer is None:
+            raise Trouble("silent")
+        return answer
+
+    assert rollout.wait(read, ["a"], lambda _: None, poll_seconds=0)["a"].state == "ready"
 
 
 def test_waiting_gives_up_at_its_deadline() -> None:

@@ -134,6 +134,9 @@ class SharedOllama(Ollama):
 
     hostname: DnsName = Field(description="DNS name of the HTTPS endpoint, without scheme.")
     tls: Tls = Field(description="Certificate and key of the HTTPS endpoint.")
+    allowed_clients: list[Network] = Field(
+        min_length=1, description="Networks (CIDR) that the endpoint answers; others get 403."
+    )
 
 
 class GpuOperator(Wanted):

@@ -38,7 +38,12 @@ class CommandFailed(RemoteError):
 
     def __init__(self, script: str, result: Result) -> None:
         lines = (result.stderr.strip() or result.stdout.strip()).splitlines()[-_TAIL_LINES:]
-        super().__init__(f"{script} failed with status {result.status}", host=result.host, why="\n".join(lines))
+        super().__init__(
+            f"{script} failed with status {result.status}",
+            host=result.host,
+            why="\n".join(lines) or "it said nothing",
+            next="mend what it says, then the same command again",
+        )
         self.result = result
 
 

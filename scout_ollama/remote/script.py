@@ -12,7 +12,16 @@ HOST_SCRIPTS = Path(__file__).resolve().parents[2] / "scripts" / "host"
 STARTED = b"--- scout-ollama: script starts ---\n"
 
 # `head -c` reads exactly that many bytes and leaves the rest of standard input to the script.
-_BOOTSTRAP = f'echo \'{STARTED.decode().strip()}\'; script=$(head -c "$1") || exit; shift; eval "$script"'
+# K3s installs to /usr/local/bin, which is not in sudo's secure_path on Red Hat's systems.
+_BOOTSTRAP = "; ".join(
+    (
+        "PATH=$PATH:/usr/local/bin",
+        f"echo '{STARTED.decode().strip()}'",
+        'script=$(head -c "$1") || exit',
+        "shift",
+        'eval "$script"',
+    )
+)
 
 # `timeout` ends the command on the host even when nobody is connected any more to end it.
 _GRACE_SECONDS = 5

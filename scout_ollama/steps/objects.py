@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from scout_ollama import difference
 from scout_ollama.changes import ApplyObjects, DeleteObjects, Stage
-from scout_ollama.errors import Trouble
 from scout_ollama.facts import ClusterFacts
 from scout_ollama.manifests import KubeObject, key_of
+from scout_ollama.refusal import refusal
 
 POD_KINDS = frozenset({"DaemonSet", "Deployment", "StatefulSet"})
 
@@ -52,38 +51,6 @@ def leftovers(wanted: Iterable[KubeObject], owned: Iterable[KubeObject]) -> list
         for obj in owned
         if key_of(obj) not in keys and obj["kind"] != "Namespace" and not obj["metadata"].get("ownerReferences")
     ]
-
-
-def refusal(text: str) -> Trouble:
-    """Turn the API server's refusal of a trial apply into trouble; a conflict says who owns which field.
-
-    The server's text for a conflict (Kubernetes 1.36): ``conflict with "MANAGER" using apps/v1: .spec.replicas``.
-    Several fields of one manager follow as ``- .field`` lines.
-    """
-    conflicts: list[str] = []
-    manager = ""
-    for line in text.splitlines():
-        found = re.search(
-            r'conflicts? with "([^"]+)"(?: with subresource "[^"]+")?(?: using \S+?)?:\s*(\.\S.*)?$', line
-        )
-        if found:
-            manager = found[1]
-            if found[2]:
-                conflicts.append(f"{found[2].strip()} is owned by {manager}")
-        elif manager and line.startswith("- ."):
-            conflicts.append(f"{line[2:].strip()} is owned by {manager}")
-    if conflicts:
-        return Trouble(
-            "another manager owns fields that the manifests set",
-            why="\n".join(conflicts),
-            next="put back what was set by hand, or give the field up there:"
-            " kubectl get OBJECT --show-managed-fields -o yaml shows who set it and when",
-        )
-    return Trouble(
-        "the cluster refuses the manifests",
-        why=text.strip() or "it gave no reason",
-        next="inv render shows what was sent; the field named above is the one to mend",
-    )
 
 
 def _differs(obj: KubeObject, facts: ClusterFacts) -> bool:

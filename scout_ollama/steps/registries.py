@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from scout_ollama import difference
 from scout_ollama.changes import Change, RestartK3s, Stage, WriteFile
 from scout_ollama.facts import HostFacts
 from scout_ollama.inventory import Harbor, Host
@@ -40,12 +41,16 @@ def _files(harbor: Harbor, host: str, facts: HostFacts) -> list[Change]:
     if harbor.ca:
         authority = harbor.ca.read_text()
         if (facts.registries_authority or "").strip() != authority.strip():
-            changes.append(WriteFile(host, AUTHORITY, authority, facts.registries_authority))
-    there = _parsed(facts.registries)
-    wanted = merged(there, harbor)
-    if wanted != there:
+            there = facts.registries_authority
+            lines = difference.of_texts(there, authority)
+            changes.append(WriteFile(host, AUTHORITY, authority, tuple(lines), is_new=there is None))
+    declared = parsed(facts.registries) or {}
+    wanted = merged(declared, harbor)
+    if wanted != declared:
         text = yaml.safe_dump(wanted, sort_keys=True)
-        changes.append(WriteFile(host, REGISTRIES, text, facts.registries, mode=0o600))
+        lines = difference.of_objects(difference.redacted(declared), difference.redacted(wanted))
+        is_new = facts.registries is None
+        changes.append(WriteFile(host, REGISTRIES, text, tuple(lines), is_new, mode=0o600))
     return changes
 
 
@@ -72,9 +77,13 @@ def merged(there: Mapping[str, Any], harbor: Harbor) -> dict[str, Any]:
     return result
 
 
-def _parsed(text: str | None) -> dict[str, Any]:
+def parsed(text: str | None) -> dict[str, Any] | None:
+    """Return a host's ``registries.yaml`` as a document; None if it is not one that K3s could read."""
     try:
         document = yaml.safe_load(text or "")
     except yaml.YAMLError:
+        return None
+    if document is None:
         return {}
-    return document if isinstance(document, dict) else {}
+    parts = [document.get(part) for part in ("mirrors", "configs")] if isinstance(document, dict) else [""]
+    return document if all(part is None or isinstance(part, dict) for part in parts) else None

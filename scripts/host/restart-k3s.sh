@@ -21,9 +21,13 @@ until [ "$(systemctl is-active "$unit")" = active ]; do
     [ "$(remaining)" -gt 0 ] || fail "$unit is not active $timeout seconds after its restart"
     sleep 1
 done
-# An agent has no kubeconfig: its node is awaited from a server instead.
-[ "$unit" = k3s ] || exit 0
-until k3s kubectl --request-timeout=5s wait --for=condition=Ready "node/$node" --timeout=5s >/dev/null 2>&1; do
+# An agent has no kubeconfig but its kubelet's, which may look at its own node.
+kubeconfig=/etc/rancher/k3s/k3s.yaml
+[ "$unit" = k3s ] || kubeconfig=/var/lib/rancher/k3s/agent/kubelet.kubeconfig
+ready() {
+    k3s kubectl --kubeconfig "$kubeconfig" --request-timeout=5s wait --for=condition=Ready "node/$node" --timeout=5s
+}
+until ready >/dev/null 2>&1; do
     [ "$(remaining)" -gt 0 ] || fail "node $node is not Ready $timeout seconds after the restart of $unit"
     sleep 1
 done

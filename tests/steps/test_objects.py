@@ -10,6 +10,7 @@ from scout_ollama.changes import ApplyObjects, DeleteObjects, Plan
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import ClusterFacts
 from scout_ollama.manifests import KubeObject, key_of
+from scout_ollama.refusal import refusal
 from scout_ollama.steps import objects
 
 HOSTS = ["gpu-1", "gpu-2"]
@@ -79,7 +80,7 @@ def test_a_conflict_says_which_field_and_who_owns_it() -> None:
         'error: Apply failed with 1 conflict: conflict with "kubectl-set" using apps/v1:'
         ' .spec.template.spec.containers[name="ollama"].image\nPlease review the fields above--they currently have'
     )
-    trouble = objects.refusal(text)
+    trouble = refusal(text)
     assert '.spec.template.spec.containers[name="ollama"].image is owned by kubectl-set' in trouble.why
 
 
@@ -88,7 +89,7 @@ def test_several_conflicts_are_all_named() -> None:
         'error: Apply failed with 3 conflicts: conflicts with "helm" using apps/v1:\n- .spec.replicas\n'
         '- .metadata.labels.app\nconflicts with "kubectl-edit" using apps/v1:\n- .spec.paused\nPlease review'
     )
-    assert objects.refusal(text).why.splitlines() == [
+    assert refusal(text).why.splitlines() == [
         ".spec.replicas is owned by helm",
         ".metadata.labels.app is owned by helm",
         ".spec.paused is owned by kubectl-edit",
