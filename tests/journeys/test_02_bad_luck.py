@@ -35,7 +35,11 @@ def deployed(lab: Lab) -> None:
 
 @pytest.fixture(autouse=True)
 def as_before(lab: Lab, operator: Operator) -> Iterator[None]:
-    """Whatever a test did and undid: Ollama answered all along, and one more deploy completes."""
+    """There is always something to do, so that finishing means something.
+
+    And whatever a test did and undid: Ollama ran all along, and one more deploy completes.
+    """
+    kubectl(lab, "delete", "networkpolicy", "-n", "ollama", "ollama")
     pods = running_pods(lab)
     site = operator.site
     yield
@@ -60,6 +64,7 @@ def assert_told(said: Said, host: str, what: str, *, why: str = "", next: str = 
 
 
 def assert_others_finished(said: Said) -> None:
+    assert re.search(r"^phi-gpu-. +create NetworkPolicy ollama/ollama$", said.err, re.MULTILINE), said.err
     for host in OTHERS:
         assert re.search(rf"^{host} +Ollama .* answers", said.err, re.MULTILINE), said.err
 
@@ -131,6 +136,34 @@ def test_a_host_whose_clock_is_a_day_off(lab: Lab, operator: Operator) -> None:
         lab.host(VICTIM).set_clock(0)
     assert_told(said, VICTIM, "its clock is 24 h 0 min behind", why="certificates", next="timedatectl")
     assert_others_finished(said)
+
+
+def test_a_host_whose_gpus_do_not_answer(lab: Lab, operator: Operator) -> None:
+    fault = lab.host(VICTIM).root / "etc/lab/gpu-fault"
+    fault.write_text("no-driver\n")
+    try:
+        said = operator.deploy()
+    finally:
+        fault.unlink()
+    assert_told(said, VICTIM, "its GPUs do not answer", why="NVIDIA-SMI has failed", next="nvidia-smi")
+    assert_others_finished(said)
+    wait_for_gpus(lab)
+
+
+def wait_for_gpus(lab: Lab) -> None:
+    """Until Kubernetes gives out the victim's GPU again."""
+    gpus = "jsonpath={.status.allocatable.nvidia\\.com/gpu}"
+    lab.host(VICTIM).wait_for(lambda: kubectl(lab, "get", "node", VICTIM, "-o", gpus) == "1")
+
+
+def test_a_harbor_that_is_away(lab: Lab, operator: Operator) -> None:
+    lab.host("staging-1").cut()
+    try:
+        said = operator.deploy()
+    finally:
+        lab.host("staging-1").restore()
+    for host in (VICTIM, *OTHERS):
+        assert_told(said, host, "Harbor does not answer this host", why="harbor.staging.example.edu", next="harbor")
 
 
 def test_a_host_key_that_changed(lab: Lab, operator: Operator) -> None:

@@ -1,4 +1,4 @@
-"""Harbor asks for a password and the endpoint gets a new key: both do their work, and nothing that a run leaves has them.
+"""Harbor asks for a password and the endpoint gets a new key: both work, and nothing that a run leaves has them.
 
 Secrets are searched for as they are, in base64 at any offset, and quoted for a URL.
 """

@@ -1,0 +1,200 @@
+"""What a person sees of a run, and what a program gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scout_ollama.changes import Plan, Stage
+from scout_ollama.errors import Trouble
+from scout_ollama.remote import Remote
+from scout_ollama.report import Reporter, plan_as_json, print_json, trouble_as_json
+
+HOSTS = ["phi-gpu-1", "phi-gpu-2", "scout-prod-1"]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A change that is only ever looked at."""
+
+    host: str | None
+    title: str
+    lines: tuple[str, ...]
+
+    def difference(self) -> list[str]:
+        return list(self.lines)
+
+    def make(self, remote: Remote) -> None:
+        raise AssertionError(f"made on {remote.host.name} by a report")
+
+
+def plan(*changes: Shown) -> Plan:
+    return Plan((Stage("stage", changes),))
+
+
+def reported(capsys: pytest.CaptureFixture[str], plan: Plan, *, in_full: bool = False) -> list[str]:
+    Reporter(HOSTS).plan("phi", plan, in_full=in_full)
+    out, err = capsys.readouterr()
+    assert out == "", "standard output is for data"
+    return [line.rstrip() for line in err.splitlines()]
+
+
+NEW = Shown("phi-gpu-1", "pull x", ("+ image x",))
+CHANGED = Shown("phi-gpu-1", "write /etc/x", ("~ a: 1 → 2", "+ b: 3"))
+
+
+# -- the plan
+
+
+def test_an_empty_plan_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert reported(capsys, plan()) == ["phi: nothing to do"]
+
+
+def test_what_is_the_same_on_several_hosts_is_shown_once_and_counted_for_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    same = [Shown(host, "pull x", ("+ image x",)) for host in ("phi-gpu-1", "phi-gpu-2")]
+    assert reported(capsys, plan(*same)) == [
+        "phi: 2 changes",
+        "phi-gpu-1    pull x  (and on phi-gpu-2)",
+    ]
+
+
+def test_the_same_title_with_another_difference_is_shown_for_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    other = Shown("phi-gpu-2", "write /etc/x", ("~ a: 0 → 2",))
+    lines = reported(capsys, plan(CHANGED, other))
+    assert [line for line in lines if "write" in line] == ["phi-gpu-1    write /etc/x", "phi-gpu-2    write /etc/x"]
+
+
+def test_of_what_is_new_the_name_is_enough_before_a_question_and_all_is_shown_in_full(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert not any("+ image x" in line for line in reported(capsys, plan(NEW)))
+    assert any("+ image x" in line for line in reported(capsys, plan(NEW), in_full=True))
+
+
+def test_what_is_replaced_is_always_shown_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line.strip() for line in reported(capsys, plan(NEW, CHANGED))]
+    assert "~ a: 1 → 2" in lines
+    assert "+ b: 3" in lines
+    assert "- Secret ollama/tls" in [
+        line.strip() for line in reported(capsys, plan(Shown(None, "delete", ("- Secret ollama/tls",))))
+    ]
+
+
+def test_what_is_changed_in_the_cluster_stands_under_the_clusters_name(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = reported(capsys, plan(Shown(None, "create Service ollama/ollama", ("Service", "  + port: 1"))))
+    assert lines[1].split(maxsplit=1) == ["phi", "create Service ollama/ollama"]
+
+
+def test_every_line_that_is_not_the_detail_of_another_names_its_host_or_its_cluster(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = reported(capsys, plan(NEW, CHANGED, Shown(None, "create Service", ("+ a: b",))), in_full=True)
+    reporter = Reporter(HOSTS)
+    reporter.say("phi-gpu-2", "pull x")
+    reporter.troubles([Trouble("does not answer", host="scout-prod-1", why="off\nfor good", next="power it on")])
+    reporter.warning(Trouble("lacks a model", host="phi-gpu-1", next="inv pull-models"))
+    lines += capsys.readouterr().err.splitlines()
+    outer = [line for line in lines if not line.startswith("  ")]
+    assert len(outer) == 7
+    assert all(line.split()[0].rstrip(":") in {*HOSTS, "phi"} for line in outer)
+
+
+def test_square_brackets_are_text_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    field = "~ spec.containers[name=ollama].args[0]: [red]a[/red] → b"
+    assert any(field in line for line in reported(capsys, plan(Shown("phi-gpu-1", "change [bold]", (field,)))))
+
+
+def test_a_long_line_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    Reporter(HOSTS).say("phi-gpu-1", "x" * 500)
+    assert capsys.readouterr().err == "phi-gpu-1    " + "x" * 500 + "\n"
+
+
+def test_nothing_that_a_host_says_reaches_the_terminal_as_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "CrashLoopBackOff\x1b]0;owned\x07\x1b[2J\r\x9b31m\ud800"
+    reporter = Reporter(HOSTS)
+    reporter.say("phi-gpu-1", hostile)
+    reporter.heading(hostile)
+    reporter.plan("phi", plan(Shown("phi-gpu-1", hostile, (f"~ {hostile}",))), in_full=True)
+    reporter.troubles([Trouble(hostile, host="phi-gpu-1", why=hostile, next=hostile)])
+    told = capsys.readouterr().err
+    assert "CrashLoopBackOff" in told
+    assert not set(told) & set("\x1b\x07\r\x9b\ud800")
+
+
+# -- colours
+
+PROGRAM = """
+from scout_ollama.changes import Plan
+from scout_ollama.errors import Trouble
+from scout_ollama.report import Reporter
+reporter = Reporter(["phi-gpu-1"])
+reporter.say("phi-gpu-1", "pull x")
+reporter.plan("phi", Plan(()), in_full=True)
+reporter.warning(Trouble("lacks a model", host="phi-gpu-1"))
+reporter.troubles([Trouble("does not answer", host="phi-gpu-1")])
+"""
+
+
+def on_a_terminal(**environment: str) -> str:
+    """What the program prints on a real terminal."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLORTERM")
+    }
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            cwd=Path(__file__).parent.parent,
+            env={**inherited, "TERM": "xterm-256color", **environment},
+            stderr=theirs,
+            timeout=60,
+            check=True,
+        )
+        return os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_a_terminal_gets_colours() -> None:
+    assert "\x1b[" in on_a_terminal()
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_that_wants_no_escape_codes_gets_none(environment: dict[str, str]) -> None:
+    told = on_a_terminal(**environment)
+    assert "phi-gpu-1: does not answer" in told
+    assert "\x1b" not in told
+
+
+# -- for programs
+
+
+def test_a_plan_for_a_program_has_host_title_and_difference() -> None:
+    assert plan_as_json(plan(NEW, Shown(None, "create Service", ()))) == [
+        {"host": "phi-gpu-1", "title": "pull x", "difference": ["+ image x"]},
+        {"host": None, "title": "create Service", "difference": []},
+    ]
+
+
+def test_a_trouble_for_a_program_has_its_four_parts() -> None:
+    trouble = Trouble("does not answer", host="phi-gpu-1", why="off", next="power it on")
+    expected = {"host": "phi-gpu-1", "what": "does not answer", "why": "off", "next": "power it on"}
+    assert trouble_as_json(trouble) == expected
+
+
+def test_json_is_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    document = {"phi": {"changes": [], "made": False, "path": Path("/x")}}
+    print_json(document)
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"phi": {"changes": [], "made": False, "path": "/x"}}
+    assert err == ""
