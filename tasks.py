@@ -36,6 +36,10 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
     def body(*args: P.args, **kwargs: P.kwargs) -> None:
         from scout_ollama.errors import Trouble
 
+        if isinstance(args[0], Context) and args[0].config.run.dry:
+            raise Exit(
+                "Invoke's --dry cannot know what a command would do\n  next: the same command with --plan", code=1
+            )
         try:
             status = function(*args, **kwargs)
         except Trouble as trouble:
@@ -111,7 +115,7 @@ def show_host_keys(_: Context, hosts: str = "*", site: str = "") -> int:
     },
 )
 @command
-def trust_host(_: Context, hosts: str, fingerprint: str, site: str = "") -> None:
+def trust_host(_: Context, hosts: str = "", fingerprint: str = "", site: str = "") -> None:
     """Add one host's key to known_hosts, if it has the fingerprint that you read on its console."""
     from scout_ollama import hostkeys
 

@@ -114,11 +114,15 @@ class PullImage:
         try:
             remote.run(Script.load("pull-image"), self.image, sudo=True, timeout=930)
         except CommandFailed as failure:
+            why = _last_line(failure.result.stderr)
+            refused = any(word in why.lower() for word in ("authorization", "unauthorized", "401", "403", "denied"))
             raise Trouble(
                 f"cannot pull {self.image}",
                 host=self.host,
-                why=_last_line(failure.result.stderr),
-                next="push the image into the registry, or correct ollama.version; then the same command again",
+                why=why,
+                next="correct harbor.username and harbor.password_file in the staging cluster's file"
+                if refused
+                else "bring the image into the registry, or correct ollama.version; then the same command again",
             ) from failure
 
 
@@ -166,7 +170,7 @@ class ApplyObjects:
 class DeleteObjects:
     """Delete objects that an earlier run applied and that the manifests no longer contain."""
 
-    objects: tuple[KubeObject, ...]
+    objects: tuple[KubeObject, ...] = field(repr=False)
     host: str | None = None
 
     @property

@@ -10,7 +10,7 @@ from typing import Literal
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import ClusterFacts, HostFacts
 from scout_ollama.hints import on
-from scout_ollama.inventory import Host, Ollama
+from scout_ollama.inventory import Harbor, Host, Ollama
 from scout_ollama.manifests import KubeObject, least_gpu_memory_mib
 from scout_ollama.steps import registries
 from scout_ollama.store import ModelName, StoreError
@@ -39,12 +39,15 @@ class Finding:
         return Trouble(self.what, host=self.host, why=self.why, next=self.next)
 
 
-def of_host(host: Host, ollama: Ollama, store: str, facts: HostFacts, *, now: float) -> list[Finding]:
+def of_host(
+    host: Host, ollama: Ollama, facts: HostFacts, *, store: str, harbor: Harbor | None, now: float
+) -> list[Finding]:
     """Return what does not hold on one host.
 
-    ``store`` is the directory that its pod serves from; ``now`` the runner's clock, in seconds since 1970.
+    ``store`` is the directory that its pod serves from, ``harbor`` where its images come from in an air gap, and
+    ``now`` the runner's clock in seconds since 1970.
     """
-    findings = [*_clock(host, facts, now), *_k3s(host, facts), *_disk(host, facts), *_registry(host, facts)]
+    findings = [*_clock(host, facts, now), *_k3s(host, facts), *_disk(host, facts), *_registry(host, harbor, facts)]
     if not facts.curl:
         findings.append(
             Finding(
@@ -157,7 +160,7 @@ def _disk(host: Host, facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _registry(host: Host, facts: HostFacts) -> Iterator[Finding]:
+def _registry(host: Host, harbor: Harbor | None, facts: HostFacts) -> Iterator[Finding]:
     if registries.parsed(facts.registries) is None:
         yield Finding(
             "registries",
@@ -166,8 +169,19 @@ def _registry(host: Host, facts: HostFacts) -> Iterator[Finding]:
             "what others declared in it would be lost if it were written anew",
             on(host, f"sudo cat {registries.REGISTRIES}"),
         )
-    # 401 is Harbor asking for a token: it is there, and its certificate was verified.
-    if facts.registry is not None and not (facts.registry.ok and facts.registry.text in ("200", "401")):
+    if harbor is None or facts.registry is None:
+        return
+    # Without credentials, 401 is Harbor asking for a token: it is there, and its certificate was verified.
+    answer = facts.registry.text if facts.registry.ok else ""
+    if answer == "401" and harbor.username:
+        yield Finding(
+            "registry",
+            host.name,
+            f"Harbor refuses {harbor.username}",
+            f"authentication failed at {harbor.url}: no image would come, so nothing is written",
+            "correct harbor.username and harbor.password_file in the staging cluster's file",
+        )
+    elif answer not in ("200", "401"):
         last = facts.registry.text.strip().splitlines()[-1:] or ["it said nothing"]
         yield Finding(
             "registry",

@@ -11,7 +11,7 @@ from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import OllamaCluster, ScoutCluster, Site
-from scout_ollama.job import Job
+from scout_ollama.job import Job, NoServerLeft
 from scout_ollama.manifests import KubeObject
 from scout_ollama.report import Reporter
 from scout_ollama.run import Consent
@@ -73,12 +73,28 @@ def whole_clusters(site: Site, selector: str) -> list[OllamaCluster | ScoutClust
             )
         clusters.append(cluster)
     if not clusters:
-        raise Trouble(
-            f"no cluster in {selector} runs an Ollama",
-            why="shared clusters do, and Scouts whose ollama_mode is deploy",
-            next="inv list-hosts --hosts ollama",
-        )
+        raise _runs_none(site, selector)
     return clusters
+
+
+def _runs_none(site: Site, selector: str) -> Trouble:
+    """Say who owns the Ollama that the selected clusters use, if they use one."""
+    chosen = site.clusters_of(site.select(selector))
+    scout = next((cluster for cluster in chosen if isinstance(cluster, ScoutCluster)), None)
+    what = f"no cluster in {selector} runs an Ollama of its own"
+    if scout is None:
+        why = "shared clusters do, and Scouts whose ollama_mode is deploy"
+        return Trouble(what, why=why, next="inv list-hosts --hosts ollama")
+    owner = site.ollama_cluster_of(scout)
+    if owner:
+        why = f"{scout.name} uses the Ollama of {owner.name}, which owns its version and its models"
+        return Trouble(what, why=why, next=f"inv deploy-ollama --hosts {owner.name}")
+    used = f", the Ollama at {scout.ollama_url}" if scout.ollama_url else ""
+    return Trouble(
+        what,
+        why=f"its ollama_mode is {scout.ollama_mode}{used}",
+        next=f"edit {scout.name}.yaml: ollama_mode: deploy, if it shall have one",
+    )
 
 
 def _deploy(site: Site, cluster: OllamaCluster | ScoutCluster, consent: Consent) -> Outcome:
@@ -87,7 +103,7 @@ def _deploy(site: Site, cluster: OllamaCluster | ScoutCluster, consent: Consent)
         with Fleet(site) as fleet:
             outcome = deploy(Job(site, cluster, fleet, reporter.say), reporter, consent)
     except Trouble as trouble:
-        outcome = Outcome(Plan(()), made=False, troubles=[trouble])
+        outcome = Outcome(Plan(()), made=False, troubles=_all(trouble))
     reporter.troubles(outcome.troubles)
     if outcome.troubles:
         reporter.heading(f"{cluster.name}: not finished; when mended: inv deploy-ollama --hosts {cluster.name}")
@@ -119,10 +135,15 @@ def deploy(job: Job, reporter: Reporter, consent: Consent) -> Outcome:
     try:
         proved = proving.prove(job, found, made.troubles)
     except Trouble as trouble:
-        return Outcome(plan, bool(plan), [*made.troubles.values(), trouble])
+        return Outcome(plan, bool(plan), [*made.troubles.values(), *_all(trouble)])
     for host, line in proved.lines:
         job.say(host, line)
     return Outcome(plan, bool(plan), [*made.troubles.values(), *proved.troubles], proved.lines)
+
+
+def _all(trouble: Trouble) -> list[Trouble]:
+    """Return a trouble after those it comes from, if it comes from some hosts' own."""
+    return [*trouble.troubles.values(), trouble] if isinstance(trouble, NoServerLeft) else [trouble]
 
 
 def wanted_objects(job: Job, reporter: Reporter) -> list[KubeObject]:

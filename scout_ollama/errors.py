@@ -20,7 +20,12 @@ class Trouble(Exception):
         """``host: what``, then indented ``why:`` and ``next:`` lines; a line that has nothing to say is left out."""
         lines = [f"{self.host}: {self.what}" if self.host else self.what]
         lines += [_indented(label, text) for label, text in (("why", self.why), ("next", self.next)) if text]
-        return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", "\n".join(lines))
+        return printable("\n".join(lines))
+
+
+def printable(text: str) -> str:
+    """The text without what would drive a terminal: every control character but newline and tab is replaced."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _indented(label: str, text: str) -> str:

@@ -56,7 +56,7 @@ def parse_sections(output: str) -> Sections:
         if line.startswith("  "):
             lines.append(line[2:])
             continue
-        heading = re.fullmatch(r"(\S+) (\d+)", line)
+        heading = re.fullmatch(r"(\S+) (\d{1,3})", line)
         if heading:
             if name:
                 sections[name] = Section(status, "\n".join(lines))
@@ -123,10 +123,19 @@ def read_host(remote: Reader, *, store: str, harbor: Harbor | None) -> HostFacts
     Raises:
         RemoteError: the host cannot be reached, or refuses the script.
     """
-    authority = harbor.ca.read_bytes() if harbor and harbor.ca else b""
+    stdin = _for_curl(harbor) if harbor else b"\n"
     script = facts_script("host-facts")
-    result = remote.read(script, store, harbor.url if harbor else "", stdin=authority, sudo=True, timeout=120)
+    result = remote.read(script, store, harbor.url if harbor else "", stdin=stdin, sudo=True, timeout=120)
     return _host_facts(parse_sections(result.stdout))
+
+
+def _for_curl(harbor: Harbor) -> bytes:
+    """Return the registry's credentials as a line of curl's configuration, and its CA below."""
+    line = ""
+    if harbor.username and (password := harbor.password):
+        user = f"{harbor.username}:{password.reveal()}".replace("\\", "\\\\").replace('"', '\\"')
+        line = f'user = "{user}"'
+    return f"{line}\n".encode() + (harbor.ca.read_bytes() if harbor.ca else b"")
 
 
 def read_cluster(remote: Reader, wanted: Iterable[KubeObject]) -> ClusterFacts:

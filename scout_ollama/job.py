@@ -18,15 +18,15 @@ Troubles = dict[str, Trouble]
 
 
 class NoServerLeft(Trouble):
-    """No server of a cluster can be asked: each has trouble."""
+    """No server of a cluster can be asked: each has trouble of its own, in ``troubles`` by host."""
 
     def __init__(self, cluster: str, troubles: Mapping[str, Trouble]) -> None:
         super().__init__(
             f"{cluster}: no server of the cluster is left to work through",
-            why="\n".join(str(trouble) for trouble in troubles.values())
-            or "the inventory gives no host the role server",
+            why="each has trouble of its own",
             next="mend one of them, then the same command again",
         )
+        self.troubles = troubles
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,13 @@ def of_pod(host: Host, ollama: Ollama, facts: HostFacts, answers: Sections) -> l
         wanted = facts.models.get(name)
         got = served.get(name)
         if wanted is None or got != wanted:
+            stored = wanted[:12] if wanted else "none (the store lacks it)"
             findings.append(
                 Finding(
                     "models",
                     host.name,
                     f"its Ollama does not serve {name} as its store has it",
-                    f"digest {(wanted or 'none, the store lacks it')[:12]} wanted, {(got or 'none')[:12]} served",
+                    f"digest {stored} wanted, {(got or 'none')[:12]} served",
                     f"inv pull-models --hosts {host.cluster}",
                 )
             )
@@ -105,7 +106,7 @@ def digests(tags: str) -> dict[ModelName, str]:
     try:
         models = json.loads(tags)["models"]
         listed = [(str(model["name"]), str(model["digest"])) for model in models]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {}
     named: dict[ModelName, str] = {}
     for name, digest in listed:
@@ -117,7 +118,7 @@ def digests(tags: str) -> dict[ModelName, str]:
 def _version(host: str, ollama: Ollama, answer: str) -> Iterator[Finding]:
     try:
         version = json.loads(answer)["version"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         version = answer[:80]
     if version != ollama.version:
         yield Finding(

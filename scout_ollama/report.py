@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scout_ollama.changes import Plan
-from scout_ollama.errors import Trouble
+from scout_ollama.errors import Trouble, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,7 +32,7 @@ class Reporter:
 
     def heading(self, line: str) -> None:
         """Print a line about the run as a whole."""
-        self._console.print(line, style="bold", markup=False, highlight=False)
+        self._console.print(printable(line), style="bold", markup=False, highlight=False)
 
     def plan(self, cluster: str, plan: Plan, *, in_full: bool) -> None:
         """Print what will differ, what is the same on several hosts once.
@@ -64,14 +65,15 @@ class Reporter:
         from rich.text import Text
 
         prefix = Text(host.ljust(self._width), style=COLOURS[zlib.crc32(host.encode()) % len(COLOURS)])
-        self._console.print(prefix, Text(line, style=style), soft_wrap=True)
+        self._console.print(prefix, Text(printable(line), style=style), soft_wrap=True)
 
 
 def stderr_console() -> Console:
     """Return the console for people: standard error, so that standard output stays for data."""
     from rich.console import Console
 
-    return Console(stderr=True, soft_wrap=True)
+    # Rich leaves bold in under NO_COLOR.
+    return Console(stderr=True, soft_wrap=True, color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
 def print_json(document: Any) -> None:

@@ -40,7 +40,7 @@ def take(job: Job, wanted: Sequence[KubeObject]) -> Survey:
     findings = [
         finding
         for name, facts in read.ok.items()
-        for finding in checks.of_host(job.cluster.hosts[name], job.ollama, store, facts, now=now)
+        for finding in checks.of_host(job.cluster.hosts[name], job.ollama, facts, store=store, harbor=harbor, now=now)
     ]
     troubles = {**read.failed, **_troubles(findings)}
     cluster = job.through_a_server(troubles, lambda remote: read_cluster(remote, wanted))

@@ -322,7 +322,7 @@ def cluster(tls: Tls) -> OllamaCluster:
             "kind": "ollama",
             "environment": "phi",
             "hosts": {"phi-gpu-1": {"address": "192.0.2.11", "roles": ["server", "gpu"], "gpus": 1}},
-            "ollama": {"hostname": HOSTNAME, "tls": tls},
+            "ollama": {"hostname": HOSTNAME, "tls": tls, "allowed_clients": ["192.0.2.0/28"]},
         }
     )
 

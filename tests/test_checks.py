@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scout_ollama import checks
-from scout_ollama.facts import ClusterFacts, Section, Space
-from scout_ollama.inventory import Host, Model, Ollama
+from scout_ollama.facts import ClusterFacts, HostFacts, Section, Space
+from scout_ollama.inventory import Harbor, Host, Model, Ollama
 from scout_ollama.store import Manifest, Store, StoreError
 from tests.samples import NOW, TINY, WEIGHTS, host_facts
 
@@ -27,12 +27,19 @@ def node(name: str = "phi-gpu-1", *, ready: str = "True", gpus: str = "1", memor
     }
 
 
+HARBOR = Harbor(url="https://harbor.example.edu")
+
+
+def on_host(ollama: Ollama, facts: HostFacts, harbor: Harbor = HARBOR) -> list[checks.Finding]:
+    return checks.of_host(HOST, ollama, facts, store=ollama.store, harbor=harbor, now=NOW)
+
+
 def in_cluster(*nodes: dict[str, Any]) -> list[checks.Finding]:
     return checks.of_cluster([HOST], OLLAMA, ClusterFacts(nodes=nodes, live={}, would_be={}, owned={}))
 
 
 def test_a_good_host_in_a_good_cluster_has_no_findings() -> None:
-    assert checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(), now=NOW) == []
+    assert on_host(OLLAMA, host_facts()) == []
     assert in_cluster(node()) == []
 
 
@@ -58,7 +65,7 @@ def test_a_good_host_in_a_good_cluster_has_no_findings() -> None:
 def test_what_does_not_hold_is_found_and_says_why_and_what_to_type(
     changed: dict[str, Any], check: str, what: str, why: str
 ) -> None:
-    (finding,) = checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(**changed), now=NOW)
+    (finding,) = on_host(OLLAMA, host_facts(**changed))
     assert (finding.check, finding.host, finding.status) == (check, "phi-gpu-1", "fail")
     assert what in finding.what
     assert why in finding.why
@@ -66,11 +73,18 @@ def test_what_does_not_hold_is_found_and_says_why_and_what_to_type(
 
 
 def test_harbor_asking_for_a_token_is_a_harbor_that_answers() -> None:
-    assert checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(registry=Section(0, "401")), now=NOW) == []
+    assert on_host(OLLAMA, host_facts(registry=Section(0, "401"))) == []
+
+
+def test_a_harbor_that_refuses_the_credentials_is_told_before_they_are_written_anywhere() -> None:
+    with_robot = HARBOR.model_copy(update={"username": "robot$pull"})
+    (finding,) = on_host(OLLAMA, host_facts(registry=Section(0, "401")), with_robot)
+    assert finding.what == "Harbor refuses robot$pull"
+    assert "harbor.password_file" in finding.next
 
 
 def test_a_missing_model_is_told_with_the_command_that_brings_it_but_stops_nothing() -> None:
-    (finding,) = checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(store=Store({}, {})), now=NOW)
+    (finding,) = on_host(OLLAMA, host_facts(store=Store({}, {})))
     assert finding.status == "warn"
     assert finding.what == "its store lacks tiny:latest"
     assert finding.next == "inv pull-models --hosts phi"
@@ -79,14 +93,12 @@ def test_a_missing_model_is_told_with_the_command_that_brings_it_but_stops_nothi
 def test_a_model_whose_weights_are_cut_short_counts_as_missing() -> None:
     """Ollama lists such a model with its full size, and fails when it is asked."""
     short = Store({TINY: Manifest(None, (WEIGHTS,))}, {WEIGHTS.digest: 10})
-    (finding,) = checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(store=short), now=NOW)
+    (finding,) = on_host(OLLAMA, host_facts(store=short))
     assert "10 of 1000 bytes" in finding.why
 
 
 def test_a_store_with_a_broken_manifest_is_told() -> None:
-    (finding,) = checks.of_host(
-        HOST, OLLAMA, OLLAMA.store, host_facts(store=StoreError("manifest of tiny:latest: broken")), now=NOW
-    )
+    (finding,) = on_host(OLLAMA, host_facts(store=StoreError("manifest of tiny:latest: broken")))
     assert "broken" in finding.why
 
 
@@ -124,10 +136,10 @@ def test_a_taint_that_keeps_traefik_away_from_a_shared_ollama_is_told() -> None:
 
 
 def test_registries_that_k3s_could_not_read_are_not_written_over() -> None:
-    (finding,) = checks.of_host(HOST, OLLAMA, OLLAMA.store, host_facts(registries="mirrors: [docker.io]"), now=NOW)
+    (finding,) = on_host(OLLAMA, host_facts(registries="mirrors: [docker.io]"))
     assert finding.check == "registries"
 
 
 def test_a_cpu_only_ollama_needs_no_gpu() -> None:
     cpu_only = OLLAMA.model_copy(update={"cpu_only": True})
-    assert checks.of_host(HOST, cpu_only, cpu_only.store, host_facts(gpus=Section(127, "")), now=NOW) == []
+    assert on_host(cpu_only, host_facts(gpus=Section(127, ""))) == []

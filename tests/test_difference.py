@@ -47,7 +47,7 @@ def test_a_secret_shows_that_it_changed_but_not_what_it_is() -> None:
         return {"kind": "Secret", "data": {"tls.key": base64.b64encode(text.encode()).decode()}}
 
     (line,) = difference.of_objects(secret("old key"), secret("new key"))
-    assert line.startswith("~ data.tls.key: (redacted, sha256 ")
+    assert line.startswith("~ data.tls.key: (redacted ")
     for text in ("old key", "new key"):
         assert base64.b64encode(text.encode()).decode() not in line
 

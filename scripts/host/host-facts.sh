@@ -1,9 +1,11 @@
 #!/bin/sh
 # What is there on one host, read-only. Needs emit.sh in front of it, and root.
-# Arguments: STORE directory of the models; REGISTRY its URL, or "" for none. Standard input: the registry's CA, or nothing.
+# Arguments: STORE directory of the models; REGISTRY its URL, or "" for none.
+# Standard input: a line for curl's configuration with the registry's credentials, or an empty one; then its CA, or nothing.
 # shellcheck disable=SC2317  # functions are called through emit
 store=$1
 registry=$2
+read -r credentials
 authority=$(cat)
 
 k3s_config=/etc/rancher/k3s
@@ -44,11 +46,10 @@ manifest_texts() {
 }
 blob_sizes() { cd "$store/blobs" && find . -maxdepth 1 -type f -name 'sha256-*' -printf '%f %s\n'; }
 registry_status() {
-    if [ -n "$authority" ]; then
-        printf '%s\n' "$authority" | curl --cacert /dev/stdin "$@"
-    else
-        curl "$@"
-    fi
+    [ -z "$authority" ] || set -- --cacert /dev/stdin "$@"
+    printf '%s\n' "$authority" | curl --config /dev/fd/3 "$@" 3<<CONFIGURATION
+$credentials
+CONFIGURATION
 }
 
 emit hostname uname -n

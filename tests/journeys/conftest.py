@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -94,3 +95,31 @@ def operator(lab: Lab, tmp_path: Path) -> Operator:
 def kubectl(lab: Lab, *words: str, stdin: str = "", check: bool = True) -> str:
     """Run kubectl on the cluster's first server, past the product."""
     return lab.host("phi-gpu-1").run(["k3s", "kubectl", *words], input=stdin, check=check).stdout
+
+
+def running_pods(lab: Lab) -> str:
+    return kubectl(lab, "get", "pods", "-n", "ollama", "-o", "jsonpath={.items[*].metadata.uid}")
+
+
+def assert_told(said: Said, host: str, what: str, *, why: str = "", next: str = "") -> None:
+    """The message names the host, what happened, why and the next command, and is no traceback."""
+    assert said.status == 1, said.err
+    assert "Traceback" not in said.err
+    told = re.search(rf"^{re.escape(host)}: .*{re.escape(what)}", said.err, re.MULTILINE)
+    assert told, said.err
+    rest = said.err[told.start() :]
+    assert re.search(rf"^  why: (?s:.*){re.escape(why)}", rest, re.MULTILINE), rest
+    assert re.search(rf"^  next: .*{re.escape(next)}", rest, re.MULTILINE), rest
+
+
+def assert_proved(said: Said, *hosts: str) -> None:
+    """Each host's Ollama was asked and answered."""
+    for host in hosts:
+        assert re.search(rf"^{host} +Ollama .* answers", said.err, re.MULTILINE), said.err
+
+
+def from_scout(lab: Lab, *curl: str, host: str = "scout-prod-1", check: bool = True) -> str:
+    """What curl on a Scout host gets, trusting the lab's CA."""
+    authority = (lab.site / "secrets/ca.crt").read_text()
+    argv = ["curl", "--silent", "--show-error", "--max-time", "20", "--cacert", "/dev/stdin", *curl]
+    return lab.host(host).run(argv, input=authority, check=check).stdout

@@ -7,18 +7,11 @@ import json
 import pytest
 
 from lab.lab import Lab
-from tests.journeys.conftest import Operator, kubectl
+from tests.journeys.conftest import Operator, from_scout, kubectl
 
 pytestmark = pytest.mark.lab
 
 URL = "https://ollama.phi.example.edu"
-
-
-def from_scout(lab: Lab, *curl: str, host: str = "scout-prod-1", check: bool = True) -> str:
-    """What curl on a Scout host gets, trusting the lab's CA."""
-    authority = (lab.site / "secrets/ca.crt").read_text()
-    argv = ["curl", "--silent", "--show-error", "--max-time", "20", "--cacert", "/dev/stdin", *curl]
-    return lab.host(host).run(argv, input=authority, check=check).stdout
 
 
 def status_of(lab: Lab, *curl: str, host: str = "scout-prod-1") -> str:

@@ -18,7 +18,7 @@ import pytest
 
 from lab.keys import KeyPair
 from lab.lab import Lab
-from tests.journeys.conftest import Operator, Said, kubectl
+from tests.journeys.conftest import Operator, Said, assert_proved, assert_told, kubectl, running_pods
 
 pytestmark = pytest.mark.lab
 
@@ -48,25 +48,9 @@ def as_before(lab: Lab, operator: Operator) -> Iterator[None]:
     assert said.status == 0, f"{site}: {said.err}"
 
 
-def running_pods(lab: Lab) -> str:
-    return kubectl(lab, "get", "pods", "-n", "ollama", "-o", "jsonpath={.items[*].metadata.uid}")
-
-
-def assert_told(said: Said, host: str, what: str, *, why: str = "", next: str = "") -> None:
-    """The message names the host, what happened, why and the next command, and is no traceback."""
-    assert said.status == 1, said.err
-    assert "Traceback" not in said.err
-    told = re.search(rf"^{re.escape(host)}: .*{re.escape(what)}", said.err, re.MULTILINE)
-    assert told, said.err
-    rest = said.err[told.start() :]
-    assert re.search(rf"^  why: (?s:.*){re.escape(why)}", rest, re.MULTILINE), rest
-    assert re.search(rf"^  next: .*{re.escape(next)}", rest, re.MULTILINE), rest
-
-
 def assert_others_finished(said: Said) -> None:
     assert re.search(r"^phi-gpu-. +create NetworkPolicy ollama/ollama$", said.err, re.MULTILINE), said.err
-    for host in OTHERS:
-        assert re.search(rf"^{host} +Ollama .* answers", said.err, re.MULTILINE), said.err
+    assert_proved(said, *OTHERS)
 
 
 @contextmanager

@@ -22,8 +22,7 @@ from urllib.parse import quote
 import pytest
 
 from lab.lab import Lab
-from tests.journeys.conftest import Operator, Said, kubectl
-from tests.journeys.test_02_bad_luck import assert_others_finished, assert_told, running_pods
+from tests.journeys.conftest import Operator, Said, assert_proved, assert_told, kubectl, running_pods
 
 pytestmark = pytest.mark.lab
 
@@ -223,7 +222,7 @@ def test_1_without_a_password_harbor_gives_no_image(lab: Lab, password: Sentinel
     remove_image(lab, VICTIM)
     said = Operator(lab.site).deploy()
     assert_told(said, VICTIM, "cannot pull", why="auth", next="harbor.username")
-    assert_others_finished(said)
+    assert_proved(said, "phi-gpu-1", "phi-gpu-3")
     assert not password.is_in(said.err)
 
 

@@ -15,10 +15,11 @@ import pytest
 
 from lab.lab import Lab
 from lab.process import holds_in_time
-from tests.journeys.conftest import Operator
-from tests.journeys.test_01_first_deploy import URL, from_scout
+from tests.journeys.conftest import Operator, from_scout
 
 pytestmark = pytest.mark.lab
+
+URL = "https://ollama.phi.example.edu"
 
 GPU_HOSTS = ("phi-gpu-1", "phi-gpu-2", "phi-gpu-3")
 HOSTNAME = "ollama.phi.example.edu"
