@@ -200,7 +200,7 @@ def _daemonset_values(site: Site, cluster: OllamaCluster | ScoutCluster, ollama:
         "optional_environment": _optional_environment(ollama),
         "nfs": ollama.source == "nfs",
         "store": store_path(site, cluster),
-        "stop_delay_seconds": 10,
+        "stop_delay_seconds": 5,
     }
 
 
