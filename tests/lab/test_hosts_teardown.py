@@ -134,7 +134,7 @@ def test_a_lab_whose_switch_died_is_taken_down() -> None:
     os.kill(int(switch.read_text().split()[0]), signal.SIGKILL)
     assert holds_in_time(lambda: "is not running" in trouble_of(lab.host("node-1")))
     lab.down()
-    assert footprint.left() == {}
+    assert holds_in_time(lambda: footprint.left() == {}), "the kernel is still ending what the switch left"
 
 
 def test_a_process_that_has_the_id_of_a_dead_switch_is_not_killed() -> None:
