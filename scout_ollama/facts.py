@@ -75,9 +75,7 @@ class Space(NamedTuple):
 class HostFacts:
     """One host as it is now. Sizes are bytes, ``clock`` is seconds since 1970 by the host's own clock."""
 
-    hostname: str
     clock: int
-    system: str
     k3s_version: str | None
     k3s_unit: str | None
     k3s_active: bool
@@ -87,9 +85,7 @@ class HostFacts:
     registries_loaded: bool
     images: frozenset[str]
     gpus: Section
-    driver: str | None
     store_directories: bool
-    store_space: Space | None
     images_space: Space | None
     models: Mapping[ModelName, str]
     store: Store | StoreError
@@ -208,9 +204,7 @@ def _would_be(section: Section) -> tuple[dict[ObjectKey, KubeObject] | None, str
 
 def _host_facts(sections: Sections) -> HostFacts:
     return HostFacts(
-        hostname=sections["hostname"].text,
         clock=int(sections["clock"].text or 0),
-        system=sections["system"].text,
         k3s_version=_matched(r"(v\d+\.\d+\.\d+\S*)", sections["k3s.version"]),
         k3s_unit=sections["k3s.unit"].text if sections["k3s.unit"].ok else None,
         k3s_active=sections["k3s.active"].ok,
@@ -220,9 +214,7 @@ def _host_facts(sections: Sections) -> HostFacts:
         registries_loaded=sections["registries.loaded"].ok,
         images=_image_names(sections["images"]),
         gpus=sections["gpus"],
-        driver=sections["driver"].text.split("\n")[0] if sections["driver"].ok else None,
         store_directories=sections["store.directories"].ok,
-        store_space=_space(sections["store.space"]),
         images_space=_space(sections["images.space"]),
         models=_models(sections["store.manifests"]),
         store=_store(sections["store.texts"], sections["store.blobs"]),

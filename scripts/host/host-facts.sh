@@ -11,7 +11,6 @@ authority=$(cat)
 k3s_config=/etc/rancher/k3s
 rendered=/var/lib/rancher/k3s/agent/etc/containerd/certs.d
 
-system() { (. /etc/os-release && echo "$PRETTY_NAME, kernel $(uname -r)"); }
 k3s_unit() {
     for unit in k3s k3s-agent; do
         [ -e "/etc/systemd/system/$unit.service" ] && echo "$unit" && return
@@ -52,9 +51,7 @@ $credentials
 CONFIGURATION
 }
 
-emit hostname uname -n
 emit clock date +%s
-emit system system
 emit k3s.version k3s --version
 emit k3s.unit k3s_unit
 emit k3s.active k3s_active
@@ -64,9 +61,7 @@ emit registries.authority cat "$k3s_config/scout-ollama-registry-ca.crt"
 emit registries.loaded registries_loaded
 emit images k3s crictl images -o json
 emit gpus timeout 20 nvidia-smi -L
-emit driver timeout 20 nvidia-smi --query-gpu=driver_version --format=csv,noheader
 emit store.directories store_directories
-emit store.space space "$store"
 emit images.space space /var/lib/rancher
 emit store.manifests manifest_digests
 emit store.texts manifest_texts
