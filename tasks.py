@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,38 +17,43 @@ from invoke import Context, Exit, task
 
 if TYPE_CHECKING:
     from scout_ollama.inventory import Site
+    from scout_ollama.proposal import Request
 
 P = ParamSpec("P")
-HOSTS_HELP = "clusters, environments, kinds, hosts or globs, with commas; cluster:host narrows (phi:gpu-1)"
-SITE_HELP = "directory of the inventory (default: $SCOUT_SITE, else hosts/)"
 HELP = {
-    "hosts": HOSTS_HELP,
-    "site": SITE_HELP,
+    "hosts": "clusters, environments, kinds, hosts or globs, with commas; cluster:host narrows (phi:gpu-1)",
+    "site": "directory of the inventory (default: $SCOUT_SITE, else hosts/)",
     "plan": "show what would differ and change nothing; exit 2 if something would",
     "yes": "do not ask: agree to the plan beforehand",
     "json": "print the result as JSON on standard output",
+    "reason": "why, for the audit and for whoever waits for the lock",
+    "lock-wait": "seconds to wait for the lock if somebody else has it",
+    "allow-outage": "also if no other node serves meanwhile",
+    "last": "how many runs",
 }
+READS = ("hosts", "site", "json")
+CHANGES = (*READS, "plan", "yes", "reason", "lock-wait")
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
-    """Turn a function that returns an exit status into a task body: foreseeable trouble is one message and status 1."""
+    """Turn a function that returns an exit status into a task body.
+
+    Foreseeable trouble is one message and status 1; a fault of ours is one too, with its traceback in the log. The log
+    of a command that changes something, and of one that failed, is named last.
+    """
 
     @functools.wraps(function)
     def body(*args: P.args, **kwargs: P.kwargs) -> None:
-        from scout_ollama.errors import Trouble
+        from scout_ollama import logs
 
         if isinstance(args[0], Context) and args[0].config.run.dry:
             raise Exit(
                 "Invoke's --dry cannot know what a command would do\n  next: the same command with --plan", code=1
             )
-        try:
-            status = function(*args, **kwargs)
-        except Trouble as trouble:
-            raise Exit(str(trouble), code=1) from None
-        except KeyboardInterrupt:
-            raise Exit(
-                "interrupted: what is listed above was done; the same command again does the rest", code=1
-            ) from None
+        with logs.of(function.__name__.strip("_").replace("_", "-")) as log:
+            status = log.status_of(lambda: function(*args, **kwargs))
+        if status or "plan" in function.__annotations__:
+            log.name_it()
         if status:
             raise Exit(code=status)
 
@@ -60,7 +66,19 @@ def _site(site: str) -> Site:
     return load_site(Path(site or os.environ.get("SCOUT_SITE") or Path(__file__).parent / "hosts"))
 
 
-@task(auto_shortflags=False, help={name: HELP[name] for name in ("hosts", "site", "json")})
+def _request(plan: bool, yes: bool, json: bool, reason: str, lock_wait: int) -> Request:
+    from scout_ollama.proposal import Consent, Request
+
+    consent = Consent.PLAN_ONLY if plan else Consent.YES if yes else Consent.ASK
+    typed = shlex.join(["inv", *sys.argv[1:]])
+    return Request(typed, consent, reason=reason, lock_wait=lock_wait, as_json=json)
+
+
+def _help(*names: str, **more: str) -> dict[str, str]:
+    return {**{name: HELP[name] for name in names}, **more}
+
+
+@task(auto_shortflags=False, help=_help(*READS))
 @command
 def list_hosts(_: Context, hosts: str = "*", site: str = "", json: bool = False) -> None:
     """Show the selected hosts and their merged settings; touches nothing."""
@@ -74,31 +92,245 @@ def list_hosts(_: Context, hosts: str = "*", site: str = "", json: bool = False)
         report.print_text(listing.render(rows))
 
 
-@task(auto_shortflags=False, help={**{name: HELP[name] for name in ("hosts", "site")}})
+@task(auto_shortflags=False, help=_help("hosts", "site"))
 @command
 def render(_: Context, hosts: str = "ollama", site: str = "") -> None:
     """Print the manifests of the selected clusters without contacting anything; secrets are left out."""
     from scout_ollama import manifests
-    from scout_ollama.inventory import StagingCluster
 
     inventory = _site(site)
-    for cluster in inventory.clusters_of(inventory.select(hosts)):
-        if not isinstance(cluster, StagingCluster):
-            sys.stdout.write(manifests.to_yaml(manifests.ollama_objects(inventory, cluster, with_secrets=False)))
+    sys.stdout.write(manifests.rendered(inventory, inventory.clusters_of(inventory.select(hosts))))
 
 
-@task(auto_shortflags=False, help=HELP)
+@task(auto_shortflags=False, help=_help(*CHANGES))
 @command
 def deploy_ollama(
-    _: Context, hosts: str = "", site: str = "", plan: bool = False, yes: bool = False, json: bool = False
+    _: Context,
+    hosts: str = "",
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    reason: str = "",
+    lock_wait: int = 0,
 ) -> int:
     """Bring Ollama on whole clusters to what the inventory says, and prove that it answers."""
-    from scout_ollama import deploy
+    from scout_ollama import deploy, run, selection
 
-    return deploy.command(_site(site), hosts, plan_only=plan, yes=yes, as_json=json)
+    inventory = _site(site)
+    clusters = selection.whole_clusters(inventory, hosts, "deploy-ollama")
+    return run.carry_out(
+        inventory,
+        clusters,
+        _request(plan, yes, json, reason, lock_wait),
+        functools.partial(deploy.prepare, inventory),
+    )
 
 
-@task(auto_shortflags=False, help={name: HELP[name] for name in ("hosts", "site")})
+@task(auto_shortflags=False, help=_help(*CHANGES))
+@command
+def remove_ollama(
+    _: Context,
+    hosts: str = "",
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    reason: str = "",
+    lock_wait: int = 0,
+) -> int:
+    """Take Ollama away from whole clusters; models, images and K3s's settings stay on the hosts."""
+    from scout_ollama import remove, run, selection
+
+    inventory = _site(site)
+    clusters = selection.whole_clusters(inventory, hosts, "remove-ollama")
+    return run.carry_out(
+        inventory, clusters, _request(plan, yes, json, reason, lock_wait), run.unprepared(remove.propose)
+    )
+
+
+@task(auto_shortflags=False, help=_help(*CHANGES, to="revision to go back to (default: the one before the last)"))
+@command
+def rollback_ollama(
+    _: Context,
+    hosts: str = "",
+    to: int = 0,
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    reason: str = "",
+    lock_wait: int = 0,
+) -> int:
+    """Make a cluster's objects again what an earlier run applied; inv audit names the revisions."""
+    from scout_ollama import rollback, run, selection
+
+    inventory = _site(site)
+    clusters = selection.whole_clusters(inventory, hosts, "rollback-ollama")
+    request = _request(plan, yes, json, reason, lock_wait)
+    return run.carry_out(
+        inventory, clusters, request, run.unprepared(functools.partial(rollback.propose, to=to or None))
+    )
+
+
+@task(auto_shortflags=False, help=_help(*CHANGES))
+@command
+def rotate_tls(
+    _: Context,
+    hosts: str = "",
+    reason: str = "",
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    lock_wait: int = 0,
+) -> int:
+    """Serve the certificate that the inventory names now, without an interruption; nothing else is changed."""
+    from scout_ollama import rotate, run, selection
+
+    inventory = _site(site)
+    clusters = selection.whole_clusters(inventory, hosts, "rotate-tls")
+    request = _request(plan, yes, json, reason, lock_wait).with_reason()
+    return run.carry_out(inventory, clusters, request, functools.partial(rotate.prepare, inventory))
+
+
+@task(auto_shortflags=False, help=_help(*CHANGES, "allow-outage"))
+@command
+def restart_ollama(
+    _: Context,
+    hosts: str = "",
+    reason: str = "",
+    allow_outage: bool = False,
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    lock_wait: int = 0,
+) -> int:
+    """Restart Ollama on the selected GPU hosts, one at a time, each awaited."""
+    from scout_ollama import run, selection, serving
+
+    inventory = _site(site)
+    selected = selection.gpu_hosts(inventory, hosts, "restart-ollama")
+    request = _request(plan, yes, json, reason, lock_wait).with_reason().on(selected)
+    clusters = inventory.clusters_of(selected)
+    propose = functools.partial(serving.restart, allow_outage=allow_outage)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+
+
+@task(auto_shortflags=False, help=_help(*CHANGES, "allow-outage"))
+@command
+def drain_host(
+    _: Context,
+    hosts: str = "",
+    reason: str = "",
+    allow_outage: bool = False,
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    lock_wait: int = 0,
+) -> int:
+    """Take GPU hosts out of service: their Ollama leaves and nothing new is placed there; the others go on."""
+    from scout_ollama import run, selection, serving
+
+    inventory = _site(site)
+    selected = selection.gpu_hosts(inventory, hosts, "drain-host")
+    request = _request(plan, yes, json, reason, lock_wait).with_reason().on(selected)
+    clusters = inventory.clusters_of(selected)
+    propose = functools.partial(serving.drain, request=request, allow_outage=allow_outage)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+
+
+@task(auto_shortflags=False, help=_help(*CHANGES))
+@command
+def undrain_host(
+    _: Context,
+    hosts: str = "",
+    reason: str = "",
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    lock_wait: int = 0,
+) -> int:
+    """Take GPU hosts back into service, and wait until they serve."""
+    from scout_ollama import run, selection, serving
+
+    inventory = _site(site)
+    selected = selection.gpu_hosts(inventory, hosts, "undrain-host")
+    request = _request(plan, yes, json, reason, lock_wait).with_reason().on(selected)
+    return run.carry_out(inventory, inventory.clusters_of(selected), request, run.unprepared(serving.undrain))
+
+
+@task(
+    name="exec",
+    auto_shortflags=False,
+    help=_help(
+        *CHANGES,
+        sudo="run it as root: then it waits for the lock, and is asked about",
+        script="a file to run instead of a command; what comes after -- are its arguments",
+        timeout="seconds that it may take on a host",
+    ),
+)
+@command
+def exec_(
+    _: Context,
+    hosts: str = "",
+    sudo: bool = False,
+    script: str = "",
+    timeout: int = 600,
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    reason: str = "",
+    lock_wait: int = 0,
+) -> int:
+    """Run a command on the selected hosts, audited: inv exec --hosts 'phi:*' -- nvidia-smi -L."""
+    from scout_ollama import adhoc
+
+    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
+    command = adhoc.command(words, script=script, sudo=sudo, seconds=timeout)
+    return adhoc.execute(_site(site), hosts, command, _request(plan, yes, json, reason, lock_wait))
+
+
+@task(auto_shortflags=False, help=_help(*READS, "last"))
+@command
+def audit(_: Context, hosts: str = "", last: int = 20, site: str = "", json: bool = False) -> int:
+    """Show the last runs on the selected clusters: who, when, what, how it ended and what undoes it."""
+    from scout_ollama import holding
+
+    return holding.show_audit(_site(site), hosts, last=last, as_json=json)
+
+
+@task(auto_shortflags=False, help=_help(*READS))
+@command
+def show_lock(_: Context, hosts: str = "*", site: str = "", json: bool = False) -> int:
+    """Show who is at work on the selected clusters."""
+    from scout_ollama import holding
+
+    return holding.show_lock(_site(site), hosts, as_json=json)
+
+
+@task(auto_shortflags=False, help=_help("hosts", "site", "json", "plan", "yes", "reason"))
+@command
+def release_lock(
+    _: Context,
+    hosts: str = "",
+    reason: str = "",
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> int:
+    """Take a cluster's lock from a run that hangs; the run stops before its next change."""
+    from scout_ollama import holding
+
+    return holding.release_lock(_site(site), hosts, _request(plan, yes, json, reason, 0).with_reason())
+
+
+@task(auto_shortflags=False, help=_help("hosts", "site"))
 @command
 def show_host_keys(_: Context, hosts: str = "*", site: str = "") -> int:
     """Show the fingerprint of the key that each host presents, and whether it is known."""
@@ -109,10 +341,7 @@ def show_host_keys(_: Context, hosts: str = "*", site: str = "") -> int:
 
 @task(
     auto_shortflags=False,
-    help={
-        **{name: HELP[name] for name in ("hosts", "site")},
-        "fingerprint": "SHA256:… as read from the host's console",
-    },
+    help=_help("hosts", "site", fingerprint="SHA256:… as read from the host's console"),
 )
 @command
 def trust_host(_: Context, hosts: str = "", fingerprint: str = "", site: str = "") -> None:

@@ -80,6 +80,26 @@ def fingerprint_of(pem: str) -> str:
         return ""
 
 
+def expired(pem: str) -> str:
+    """The day on which the first certificate in PEM text expired; empty if it has not, or the text holds none."""
+    certificates = x509.load_pem_x509_certificates(pem.encode()) if pem else []
+    ends = [certificate.not_valid_after_utc for certificate in certificates[:1]]
+    return str(ends[0].date()) if ends and ends[0] < datetime.now(UTC) else ""
+
+
+def described(pem: str) -> str:
+    """The first certificate in PEM text in words: names, serial number and last day; empty if the text holds none."""
+    try:
+        certificate = x509.load_pem_x509_certificates(pem.encode())[0]
+    except ValueError:
+        return ""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    ends = certificate.not_valid_after_utc
+    days = (ends - datetime.now(UTC)).days
+    dns = ", ".join(names.get_values_for_type(x509.DNSName))
+    return f"{dns}, serial {certificate.serial_number:x}, until {ends.date()} ({days} days)"
+
+
 def read_chain(file: Path) -> list[x509.Certificate]:
     """The certificates in a PEM file, in its order; raises ``Trouble`` if there is none."""
     try:

@@ -195,13 +195,25 @@ class Stage:
     """Changes that may be made together.
 
     With ``one_at_a_time`` the first failure keeps the rest from being tried. ``waits_for`` names the hosts that must
-    have had no trouble by then, because their running pods would be replaced.
+    have had no trouble by then, because their running pods would be replaced. ``through_server``: changes of hosts too
+    are made through a server of the cluster, as it is Kubernetes that makes them.
     """
 
     name: str
     changes: tuple[Change, ...]
     one_at_a_time: bool = False
     waits_for: tuple[str, ...] = ()
+    through_server: bool = False
+
+    @property
+    def on_hosts(self) -> list[Change]:
+        """The changes that are made over the connection of their host."""
+        return [] if self.through_server else [change for change in self.changes if change.host]
+
+    @property
+    def in_cluster(self) -> list[Change]:
+        """The changes that are made through a server."""
+        return [change for change in self.changes if self.through_server or not change.host]
 
 
 @dataclass(frozen=True)

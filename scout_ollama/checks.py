@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import ClusterFacts, HostFacts
+from scout_ollama.facts import ClusterFacts, HostFacts, drained
 from scout_ollama.hints import on
 from scout_ollama.inventory import Harbor, Host, Ollama
 from scout_ollama.manifests import KubeObject, least_gpu_memory_mib
@@ -97,6 +97,7 @@ def of_cluster(hosts: Sequence[Host], ollama: Ollama, facts: ClusterFacts) -> li
         elif "gpu" in host.roles and not ollama.cpu_only:
             findings += _given_gpus(host, ollama, node)
         findings += _taints(host, ollama, node)
+        findings += _drained(host, node)
     return findings
 
 
@@ -246,6 +247,18 @@ def _taints(host: Host, ollama: Ollama, node: KubeObject) -> Iterator[Finding]:
             f"its node has the taint nvidia.com/gpu:{taints[0]['effect']}",
             "Traefik does not tolerate it, so the endpoint will not answer on this node",
             on(host, f"sudo /usr/local/bin/k3s kubectl taint nodes {node['metadata']['name']} nvidia.com/gpu-"),
+            status="warn",
+        )
+
+
+def _drained(host: Host, node: KubeObject) -> Iterator[Finding]:
+    for note in drained([node]).values():
+        yield Finding(
+            "drained",
+            host.name,
+            "it is drained: no Ollama runs on it",
+            note,
+            f"inv undrain-host --hosts {host.name} --reason '…'",
             status="warn",
         )
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
 from scout_ollama.inventory import Harbor
-from scout_ollama.manifests import MANAGER, KubeObject, ObjectKey, key_of, to_stdin
+from scout_ollama.manifests import DRAINED, MANAGER, KubeObject, ObjectKey, key_of, to_stdin
 from scout_ollama.remote import Reader, Script
 from scout_ollama.store import ModelName, Store, StoreError
 
@@ -94,6 +94,14 @@ class HostFacts:
     registry: Section | None
 
 
+def drained(objects: Iterable[KubeObject]) -> dict[str, str]:
+    """Return the nodes among some objects that drain-host took out of service, with the note of who did it and why."""
+    marked = [
+        obj["metadata"] for obj in objects if obj.get("kind") == "Node" and DRAINED in obj["metadata"].get("labels", {})
+    ]
+    return {metadata["name"]: metadata.get("annotations", {}).get(DRAINED, "no reason is noted") for metadata in marked}
+
+
 @dataclass(frozen=True)
 class ClusterFacts:
     """One cluster as it is now, and what the wanted objects would become if they were applied.
@@ -158,7 +166,7 @@ def read_cluster(remote: Reader, wanted: Iterable[KubeObject]) -> ClusterFacts:
 
 
 def read_rollout(remote: Reader, namespace: str) -> list[KubeObject]:
-    """Read what a rollout is judged by: the namespace's DaemonSets, their revisions, pods and events."""
+    """Read what a rollout is judged by: the namespace's DaemonSets, their revisions, pods and events, and the nodes."""
     result = remote.read(Script.load("rollout-state"), namespace, sudo=True)
     return _list_items(result.stdout)
 

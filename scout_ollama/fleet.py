@@ -8,11 +8,14 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Host, Site
-from scout_ollama.remote import Remote, SshRemote
+from scout_ollama.remote import Reader, Remote, SshRemote
+
+if TYPE_CHECKING:
+    from scout_ollama.lock import Hold
 
 T = TypeVar("T")
 
@@ -113,7 +116,7 @@ class Fleet:
         self._making = threading.Lock()
         self._closed = False
 
-    def remote(self, name: str) -> Remote:
+    def _remote(self, name: str) -> Remote:
         """The remote of a host, the same one each time. Raises Trouble once the fleet is closed."""
         with self._making:
             if self._closed:  # whoever is still at work after Ctrl-C must not connect again
@@ -122,10 +125,26 @@ class Fleet:
                 self._remotes[name] = self._connect(self._site, self._hosts[name])
             return self._remotes[name]
 
-    def map(self, function: Callable[[Remote], T], names: Iterable[str], limit: int = AT_ONCE) -> Outcomes[T]:
-        """Call ``function`` with the remote of each named host, as run_on does. Ctrl-C closes the connections."""
+    def read(self, function: Callable[[Reader], T], names: Iterable[str], limit: int = AT_ONCE) -> Outcomes[T]:
+        """Call ``function`` with each named host, to look at it, as run_on does. Ctrl-C closes the connections."""
+        return self._run_on(names, lambda name: function(self._remote(name)), limit)
+
+    def change(self, hold: Hold, function: Callable[[Remote], T], names: Iterable[str]) -> Outcomes[T]:
+        """Call ``function`` with each named host, to change it, as ``read``; not without the lock of its cluster."""
+
+        def changed(name: str) -> T:
+            hold.check()
+            return function(self._remote(name))
+
+        return self._run_on(names, changed)
+
+    def apart(self, name: str) -> Remote:
+        """Return a remote of a host with a connection of its own, which whoever asks for it closes."""
+        return self._connect(self._site, self._hosts[name])
+
+    def _run_on(self, names: Iterable[str], function: Callable[[str], T], limit: int = AT_ONCE) -> Outcomes[T]:
         try:
-            return run_on(names, lambda name: function(self.remote(name)), limit)
+            return run_on(names, function, limit)
         except KeyboardInterrupt:
             self.close()
             raise

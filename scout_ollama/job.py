@@ -10,7 +10,7 @@ from scout_ollama import manifests
 from scout_ollama.changes import Say
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Fleet
-from scout_ollama.inventory import Harbor, Host, Ollama, OllamaCluster, ScoutCluster, Site
+from scout_ollama.inventory import Cluster, Harbor, Host, Ollama, Site
 from scout_ollama.remote import Reader
 
 T = TypeVar("T")
@@ -31,12 +31,14 @@ class NoServerLeft(Trouble):
 
 @dataclass(frozen=True)
 class Job:
-    """One cluster that runs Ollama, and one connection to each of its hosts for the whole run."""
+    """One cluster, and one connection to each of its hosts for the whole run."""
 
     site: Site
-    cluster: OllamaCluster | ScoutCluster
+    cluster: Cluster
     fleet: Fleet
     say: Say
+    selected: tuple[str, ...] = ()
+    """The hosts that were selected, where a command is for some of a cluster's; none means all of them."""
 
     @property
     def ollama(self) -> Ollama:
@@ -59,6 +61,19 @@ class Job:
         """The hosts through which the cluster can be asked and changed, in the order of the inventory."""
         return [name for name, host in self.cluster.hosts.items() if "server" in host.roles]
 
+    @property
+    def hosts(self) -> list[Host]:
+        """The hosts that the command is for."""
+        return [host for name, host in self.cluster.hosts.items() if name in self.selected or not self.selected]
+
+    def on_first_server(self, ask: Callable[[Reader], T]) -> T:
+        """Ask the server that keeps the lock, the audit and the revisions.
+
+        Raises:
+            Trouble: it does not answer, or has another answer than one.
+        """
+        return self.fleet.read(ask, self.servers[:1]).values_or_raise()[self.servers[0]]
+
     def through_a_server(self, troubles: Troubles, ask: Callable[[Reader], T]) -> T:
         """Ask the first server that has no trouble; one that does not answer is added to ``troubles``.
 
@@ -67,7 +82,7 @@ class Job:
         """
         for name in self.servers:
             if name not in troubles:
-                outcomes = self.fleet.map(ask, [name])
+                outcomes = self.fleet.read(ask, [name])
                 troubles |= outcomes.failed
                 if name in outcomes.ok:
                     return outcomes.ok[name]

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from scout_ollama.errors import Trouble
-from scout_ollama.inventory import Host, Ollama, OllamaCluster, ScoutCluster, SharedOllama, Site
+from scout_ollama.inventory import (
+    Cluster,
+    Host,
+    Ollama,
+    OllamaCluster,
+    ScoutCluster,
+    SharedOllama,
+    Site,
+    StagingCluster,
+)
 
 if TYPE_CHECKING:
     import jinja2
@@ -26,6 +35,9 @@ KubeObject = dict[str, Any]
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
 MANAGER = "scout-ollama"
 OWNED = {"app.kubernetes.io/managed-by": MANAGER}
+
+DRAINED = "scout-ollama/drained"
+"""Label of a node that Ollama leaves, and annotation that says by whom, when and why."""
 
 # What a Scout may call on the shared endpoint. Everything that changes models stays inside the cluster.
 EXPOSED_PATHS = (
@@ -85,7 +97,7 @@ class Admitted:
 INGRESS_CONTROLLER = Admitted("the ingress controller", "kube-system", {"app.kubernetes.io/name": "traefik"})
 
 
-def ollama_objects(site: Site, cluster: OllamaCluster | ScoutCluster, *, with_secrets: bool = True) -> list[KubeObject]:
+def ollama_objects(site: Site, cluster: Cluster, *, with_secrets: bool = True) -> list[KubeObject]:
     """Return the objects that run Ollama on one cluster, in the order in which they are applied.
 
     A shared cluster is reached through its ingress; a Scout cluster in ``deploy`` mode only from Open WebUI's
@@ -99,6 +111,7 @@ def ollama_objects(site: Site, cluster: OllamaCluster | ScoutCluster, *, with_se
         endpoint: Endpoint | None = _endpoint(cluster.ollama, with_secrets)
         admitted = INGRESS_CONTROLLER
     else:
+        assert isinstance(cluster, ScoutCluster)  # a staging cluster has no settings
         endpoint = None
         admitted = Admitted("Open WebUI's namespace", cluster.open_webui.namespace, {})
     values = {
@@ -111,12 +124,12 @@ def ollama_objects(site: Site, cluster: OllamaCluster | ScoutCluster, *, with_se
     return render("ollama", values)
 
 
-def ollama_hosts(cluster: OllamaCluster | ScoutCluster) -> list[Host]:
+def ollama_hosts(cluster: Cluster) -> list[Host]:
     """Return the hosts that run an Ollama pod: those with the role ``gpu``, on a CPU-only cluster too."""
     return [host for host in cluster.hosts.values() if "gpu" in host.roles]
 
 
-def store_path(site: Site, cluster: OllamaCluster | ScoutCluster) -> str:
+def store_path(site: Site, cluster: Cluster) -> str:
     """Return the directory on each node that its pod serves from: the node's copy, or the mounted share."""
     ollama, staging = settings(cluster), site.staging_of(cluster)
     return staging.ollama_nfs_path if staging and ollama.source == "nfs" else ollama.store
@@ -143,6 +156,16 @@ def render(folder: str, values: Mapping[str, Any]) -> list[KubeObject]:
     return objects
 
 
+def rendered(site: Site, clusters: Iterable[Cluster]) -> str:
+    """Return the manifests of all these clusters that can run an Ollama, as YAML, without their secrets.
+
+    Raises:
+        Trouble: as ollama_objects does.
+    """
+    shown = [cluster for cluster in clusters if not isinstance(cluster, StagingCluster)]
+    return "".join(to_yaml(ollama_objects(site, cluster, with_secrets=False)) for cluster in shown)
+
+
 def to_yaml(objects: Iterable[KubeObject]) -> str:
     """Return objects as the YAML stream that ``kubectl apply -f -`` reads."""
     return yaml.safe_dump_all(objects, sort_keys=False, explicit_start=True, width=120)
@@ -167,7 +190,13 @@ def images_of(objects: Iterable[KubeObject]) -> list[str]:
     return list(images)
 
 
-def settings(cluster: OllamaCluster | ScoutCluster) -> Ollama:
+def certificate_of(objects: Iterable[KubeObject]) -> str:
+    """Return the PEM text of the certificate that the objects make the endpoint serve; empty if they have none."""
+    encoded = (obj["data"]["tls.crt"] for obj in objects if obj.get("type") == "kubernetes.io/tls")
+    return base64.b64decode(next(encoded, "")).decode()
+
+
+def settings(cluster: Cluster) -> Ollama:
     """Return the Ollama that runs on a cluster.
 
     Raises:
@@ -183,11 +212,12 @@ def settings(cluster: OllamaCluster | ScoutCluster) -> Ollama:
     return ollama
 
 
-def _daemonset_values(site: Site, cluster: OllamaCluster | ScoutCluster, ollama: Ollama) -> dict[str, Any]:
+def _daemonset_values(site: Site, cluster: Cluster, ollama: Ollama) -> dict[str, Any]:
     hosts = ollama_hosts(cluster)
     memory = f"{ollama.memory_gib}Gi" if ollama.memory_gib else None
     return {
         "image": f"{ollama.image}:{ollama.version}",
+        "drained": DRAINED,
         "node_names": [host.node_name or host.name for host in hosts],
         "gpus": _gpus_each(cluster.name, hosts),
         "cpu_only": ollama.cpu_only,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from scout_ollama import certificates
 from scout_ollama.checks import Finding, wanted_models
-from scout_ollama.facts import HostFacts, Sections, facts_script, parse_sections
+from scout_ollama.facts import HostFacts, Section, Sections, facts_script, parse_sections
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama
 from scout_ollama.remote import Reader
@@ -44,12 +44,10 @@ def of_pod(host: Host, ollama: Ollama, facts: HostFacts, answers: Sections) -> l
     Ollama's digest of a model is the SHA-256 of the manifest file's bytes, so it must equal that of the file in the
     node's store.
     """
-    version, tags = answers["version"], answers["tags"]
-    if not (version.ok and tags.ok):
-        reason = (version if not version.ok else tags).text.strip() or "it said nothing"
-        logs = f"sudo k3s kubectl logs -n {ollama.namespace} daemonset/ollama"
-        return [Finding("pod", host.name, "its Ollama does not answer", reason, on(host, logs))]
-    findings = list(_version(host.name, ollama, version.text))
+    tags = answers["tags"]
+    if not (answers["version"].ok and tags.ok):
+        return [_silent(host, ollama, tags if answers["version"].ok else answers["version"])]
+    findings = of_version(host, ollama, answers)
     served = digests(tags.text)
     for name in wanted_models(ollama):
         wanted = facts.models.get(name)
@@ -68,8 +66,25 @@ def of_pod(host: Host, ollama: Ollama, facts: HostFacts, answers: Sections) -> l
     return findings
 
 
-def of_endpoint(scout: Host, ollama: Ollama, nodes: Mapping[str, str], answers: Sections) -> list[Finding]:
-    """Return what is wrong with the endpoint as one Scout host sees it; ``nodes`` are host names by address."""
+def of_version(host: Host, ollama: Ollama, answers: Sections) -> list[Finding]:
+    """Return what is wrong with the version that one node's pod says it is."""
+    version = answers["version"]
+    return list(_version(host.name, ollama, version.text)) if version.ok else [_silent(host, ollama, version)]
+
+
+def _silent(host: Host, ollama: Ollama, answer: Section) -> Finding:
+    reason = answer.text.strip() or "it said nothing"
+    logs = f"sudo k3s kubectl logs -n {ollama.namespace} daemonset/ollama"
+    return Finding("pod", host.name, "its Ollama does not answer", reason, on(host, logs))
+
+
+def of_endpoint(
+    scout: Host, ollama: Ollama, certificate: str, nodes: Mapping[str, str], answers: Sections
+) -> list[Finding]:
+    """Return what is wrong with the endpoint as one Scout host sees it.
+
+    ``certificate`` is the wanted one, as PEM; ``nodes`` are host names by address.
+    """
     url = f"https://{ollama.hostname}"
     findings: list[Finding] = []
     if not answers["tags"].ok:
@@ -78,17 +93,19 @@ def of_endpoint(scout: Host, ollama: Ollama, nodes: Mapping[str, str], answers: 
             Finding("endpoint", scout.name, f"{url} does not answer", reason, on(scout, f"curl -v {url}/api/tags"))
         )
     for address, node in nodes.items():
-        findings += _of_node(scout, ollama, address, node, answers)
+        findings += _of_node(scout, ollama, certificate, address, node, answers)
     return findings
 
 
-def _of_node(scout: Host, ollama: Ollama, address: str, node: str, answers: Sections) -> Iterator[Finding]:
+def _of_node(
+    scout: Host, ollama: Ollama, certificate: str, address: str, node: str, answers: Sections
+) -> Iterator[Finding]:
     """One node behind the endpoint: which certificate it serves, then what it answers."""
     version, served = answers[f"version@{address}"], answers[f"certificate@{address}"]
     url = f"https://{ollama.hostname}"
     ask = on(scout, f"curl -v --resolve {ollama.hostname}:443:{address} {url}/api/version")
     given = ollama.tls.certificate if ollama.tls else None
-    if served.ok and given and certificates.fingerprint_of(served.text) != certificates.fingerprint(given):
+    if served.ok and certificates.fingerprint_of(served.text) != certificates.fingerprint_of(certificate):
         why = "Traefik serves its own default where the Secret is missing or does not name the host"
         yield Finding("certificate", node, f"it serves another certificate than {given}", why, ask)
     elif not version.ok:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
-from scout_ollama import proof, rollout
-from scout_ollama.checks import Finding
+from scout_ollama import facts, manifests, proof, rollout
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import read_rollout
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama, OllamaCluster, Site
 from scout_ollama.job import Job, Troubles
 from scout_ollama.manifests import KubeObject
+from scout_ollama.proposal import Proved
 from scout_ollama.remote import Script
 from scout_ollama.rollout import NodeRollout
 from scout_ollama.survey import Survey
@@ -24,27 +23,28 @@ ENDPOINT_SECONDS = 180
 LOG_LINES = "10"
 
 
-@dataclass
-class Proved:
-    """What was proved, as (host, line), and what was not."""
-
-    lines: list[tuple[str, str]] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
-
-    def add(self, findings: Sequence[Finding], host: str, line: str) -> None:
-        """Take findings as trouble, or their absence as the proof that ``line`` tells."""
-        self.troubles += [finding.trouble() for finding in findings]
-        if not findings:
-            self.lines.append((host, line))
-
-
-def prove(job: Job, survey: Survey, troubles: Troubles) -> Proved:
+def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Troubles) -> Proved:
     """Await the rollout on the hosts without trouble, ask each one's pod, then the endpoint from a Scout host."""
     proved = Proved()
-    addresses = _await_rollout(job, troubles, proved)
+    drained = facts.drained(survey.cluster.nodes)
+    hosts = [host for host in job.ollama_hosts if (host.node_name or host.name) not in drained]
+    addresses = _await_rollout(job, hosts, troubles, proved)
     _prove_pods(job, survey, addresses, proved)
     if isinstance(job.cluster, OllamaCluster) and addresses:
-        _prove_endpoint(job, job.cluster, _node_addresses(job, survey, addresses), proved)
+        nodes = _node_addresses(job, survey, addresses)
+        _prove_endpoint(job, job.cluster, manifests.certificate_of(wanted), nodes, proved)
+    return proved
+
+
+def prove_serving(job: Job, hosts: Sequence[Host], troubles: Troubles) -> Proved:
+    """Await the pods of some hosts, and ask each one for its version."""
+    proved = Proved()
+    addresses = _await_rollout(job, hosts, troubles, proved)
+    asked = job.fleet.read(lambda remote: proof.ask_pod(remote, addresses[remote.host.name]), list(addresses))
+    proved.troubles += asked.failed.values()
+    for name, answers in asked.ok.items():
+        findings = proof.of_version(job.cluster.hosts[name], job.ollama, answers)
+        proved.add(findings, name, f"Ollama {job.ollama.version} answers")
     return proved
 
 
@@ -61,9 +61,9 @@ def _admits(ollama: Ollama, address: str) -> bool:
         return True  # a DNS name: only the endpoint itself can tell
 
 
-def _await_rollout(job: Job, troubles: Troubles, proved: Proved) -> dict[str, str]:
+def _await_rollout(job: Job, among: Sequence[Host], troubles: Troubles, proved: Proved) -> dict[str, str]:
     """Return the pod IP of each host whose wanted pod is ready; the others' trouble is told with events and logs."""
-    hosts = {host.node_name or host.name: host for host in job.ollama_hosts if host.name not in troubles}
+    hosts = {host.node_name or host.name: host for host in among if host.name not in troubles}
 
     def read() -> list[KubeObject]:
         # On a copy: a server that is silent for a moment is not in trouble for good.
@@ -98,7 +98,7 @@ def _not_ready(job: Job, host: Host, state: NodeRollout, troubles: Troubles) -> 
 
 
 def _prove_pods(job: Job, survey: Survey, addresses: Mapping[str, str], proved: Proved) -> None:
-    asked = job.fleet.map(lambda remote: proof.ask_pod(remote, addresses[remote.host.name]), list(addresses))
+    asked = job.fleet.read(lambda remote: proof.ask_pod(remote, addresses[remote.host.name]), list(addresses))
     proved.troubles += asked.failed.values()
     for name, answers in asked.ok.items():
         findings = proof.of_pod(job.cluster.hosts[name], job.ollama, survey.hosts[name], answers)
@@ -116,7 +116,9 @@ def _node_addresses(job: Job, survey: Survey, hosts: Iterable[str]) -> dict[str,
     return addresses
 
 
-def _prove_endpoint(job: Job, cluster: OllamaCluster, nodes: Mapping[str, str], proved: Proved) -> None:
+def _prove_endpoint(
+    job: Job, cluster: OllamaCluster, certificate: str, nodes: Mapping[str, str], proved: Proved
+) -> None:
     """Ask from the first authorised Scout host that can be reached, for a while: Traefik takes a moment to follow."""
     url = f"https://{cluster.ollama.hostname}"
     where = ", ".join(nodes.values())
@@ -124,11 +126,11 @@ def _prove_endpoint(job: Job, cluster: OllamaCluster, nodes: Mapping[str, str], 
     for scout in authorised_scouts(job.site, cluster):
         deadline = time.monotonic() + ENDPOINT_SECONDS
         while True:
-            asked = job.fleet.map(lambda remote: proof.ask_endpoint(remote, cluster.ollama, list(nodes)), [scout.name])
+            asked = job.fleet.read(lambda remote: proof.ask_endpoint(remote, cluster.ollama, list(nodes)), [scout.name])
             if asked.failed:
                 unreachable += asked.failed.values()
                 break
-            findings = proof.of_endpoint(scout, cluster.ollama, nodes, asked.ok[scout.name])
+            findings = proof.of_endpoint(scout, cluster.ollama, certificate, nodes, asked.ok[scout.name])
             if not findings or time.monotonic() > deadline:
                 proved.add(findings, scout.name, f"{url} answers over TLS with its certificate, on {where}")
                 return

@@ -1,22 +1,31 @@
-"""What a person sees, on standard error, and what a program reads, on standard output."""
+"""What a person sees, on standard error, and what a program reads, on standard output. All of it goes into the log."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from scout_ollama import results
 from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble, printable
+from scout_ollama.logs import LOGGER
+from scout_ollama.proposal import Outcome, counted
+from scout_ollama.secrets import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 # Distinct on dark and light terminals alike; a host keeps its colour from run to run.
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+STILL_SECONDS = 15.0
+"""How often something that takes long says that it still goes on."""
 
 
 class Reporter:
@@ -32,7 +41,26 @@ class Reporter:
 
     def heading(self, line: str) -> None:
         """Print a line about the run as a whole."""
-        self._console.print(printable(line), style="bold", markup=False, highlight=False)
+        self._write(line, "bold")
+
+    @contextmanager
+    def working(self, host: str, title: str, *, quiet: bool = False) -> Iterator[None]:
+        """Say what is being done, unless ``quiet``, and every ``STILL_SECONDS`` that it still is."""
+        if not quiet:
+            self.say(host, title)
+        over = threading.Event()
+
+        def tell() -> None:
+            seconds = STILL_SECONDS
+            while not over.wait(STILL_SECONDS):
+                self.say(host, f"{title}: still at it after {seconds:.0f} s")
+                seconds += STILL_SECONDS
+
+        threading.Thread(target=tell, daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
 
     def plan(self, cluster: str, plan: Plan, *, in_full: bool) -> None:
         """Print what will differ, what is the same on several hosts once.
@@ -45,7 +73,7 @@ class Reporter:
         if not same:
             self.heading(f"{cluster}: nothing to do")
             return
-        self.heading(f"{cluster}: {sum(map(len, same.values()))} changes")
+        self.heading(f"{cluster}: {counted(sum(map(len, same.values())))}")
         for (title, lines), hosts in same.items():
             self._print(hosts[0], title + (f"  (and on {', '.join(hosts[1:])})" if len(hosts) > 1 else ""))
             if in_full or any(_is_replaced(line) for line in lines):
@@ -54,18 +82,44 @@ class Reporter:
 
     def warning(self, trouble: Trouble) -> None:
         """Print something that does not stop the run."""
-        self._console.print(str(trouble), style="yellow", markup=False, highlight=False)
+        self._write(str(trouble), "yellow")
 
-    def troubles(self, troubles: Sequence[Trouble]) -> None:
-        """Print every trouble, each with why and what to type next."""
-        for trouble in troubles:
-            self._console.print(str(trouble), style="red", markup=False, highlight=False)
+    def trouble(self, trouble: Trouble) -> None:
+        """Print what went wrong, with why and what to type next."""
+        self._write(str(trouble), "red")
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Print what came of a run: every trouble with why and what to type next, a table of hosts, what undoes it."""
+        for trouble in outcome.all_troubles:
+            self.trouble(trouble)
+        rows = results.hosts(outcome)
+        name = outcome.cluster.name
+        if outcome.made or (outcome.result and outcome.all_troubles):
+            self._table(_table(rows))
+        if outcome.result:
+            self.heading(f"{name}: {outcome.result}" + (f", {counted(len(outcome.made))} made" if outcome.made else ""))
+        if outcome.has_trouble:
+            failed = tuple(host for host, _, trouble in rows if trouble)
+            self.heading(f"{name}: when mended: {outcome.request.again(failed, name)}")
+        if outcome.undo:
+            self.heading(f"{name}: to undo it: {outcome.undo}")
 
     def _print(self, host: str, line: str, style: str = "") -> None:
         from rich.text import Text
 
+        LOGGER.info("%s %s", host or "-", line)
         prefix = Text(host.ljust(self._width), style=COLOURS[zlib.crc32(host.encode()) % len(COLOURS)])
-        self._console.print(prefix, Text(printable(line), style=style), soft_wrap=True)
+        with suppress(OSError):  # the terminal may be gone
+            self._console.print(prefix, Text(masked(printable(line)), style=style), soft_wrap=True)
+
+    def _write(self, text: str, style: str) -> None:
+        LOGGER.info("%s", text)
+        with suppress(OSError):
+            self._console.print(masked(printable(text)), style=style, markup=False, highlight=False)
+
+    def _table(self, table: Table) -> None:
+        with suppress(OSError):
+            self._console.print(table, soft_wrap=False)
 
 
 def stderr_console() -> Console:
@@ -76,27 +130,40 @@ def stderr_console() -> Console:
     return Console(stderr=True, soft_wrap=True, color_system=None if os.environ.get("NO_COLOR") else "auto")
 
 
+def print_troubles(troubles: Sequence[Trouble]) -> None:
+    """Print trouble for people."""
+    reporter = Reporter(())
+    for trouble in troubles:
+        reporter.trouble(trouble)
+
+
 def print_json(document: Any) -> None:
     """Print a JSON document, and nothing else, on standard output."""
-    json.dump(document, sys.stdout, indent=2, default=str)
-    print()
+    print(masked(json.dumps(document, indent=2, default=str)))
+    sys.stdout.flush()
 
 
 def print_text(renderable: Any) -> None:
-    """Print what a person asked to see on standard output."""
+    """Print what a person asked to see on standard output; not folded to a terminal's width where there is none."""
     from rich.console import Console
 
-    Console().print(renderable)
+    Console(width=None if sys.stdout.isatty() else 200).print(renderable)
 
 
-def trouble_as_json(trouble: Trouble) -> dict[str, str | None]:
-    """Return a trouble as ``host``, ``what``, ``why`` and ``next``."""
-    return {"host": trouble.host, "what": trouble.what, "why": trouble.why, "next": trouble.next}
+def _table(rows: Sequence[tuple[str, int, str | None]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
 
-
-def plan_as_json(plan: Plan) -> list[dict[str, Any]]:
-    """Return a plan as a list of ``host`` (null for the cluster), ``title`` and ``difference`` (lines)."""
-    return [{"host": c.host, "title": c.title, "difference": c.difference()} for c in plan]
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("host", "result", ""):
+        table.add_column(heading, overflow="fold")
+    for host, changes, trouble in rows:
+        result = "failed" if trouble else "done" if changes else "as it was"
+        detail = trouble or (counted(changes) if changes else "")
+        table.add_row(
+            *(Text(masked(printable(cell))) for cell in (host, result, detail)), style="red" if trouble else ""
+        )
+    return table
 
 
 def _is_replaced(line: str) -> bool:

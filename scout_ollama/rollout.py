@@ -105,6 +105,17 @@ def wait(
         time.sleep(poll_seconds)
 
 
+def is_ollama(pod: KubeObject) -> bool:
+    """Whether a pod is one of the DaemonSet's."""
+    owners = pod["metadata"].get("ownerReferences", [])
+    return any(owner["kind"] == "DaemonSet" and owner["name"] == NAME for owner in owners)
+
+
+def serves(pod: KubeObject) -> bool:
+    """Whether a pod is ready, and is not about to go."""
+    return not pod["metadata"].get("deletionTimestamp") and _condition(pod.get("status", {}), "Ready") == "True"
+
+
 def _judge_node(
     node: str, pod: KubeObject | None, hash_wanted: str | None, objects: Sequence[KubeObject]
 ) -> NodeRollout:

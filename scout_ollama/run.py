@@ -1,130 +1,151 @@
-"""The one gate around everything that changes a host: the plan is shown, agreed to, and made, stage by stage."""
+"""The one gate around everything that changes a host: lock, plan, consent, the changes, their proof, the audit.
+
+A command gives it a function that proposes, for one cluster, what shall be done; everything else is the same for all.
+"""
 
 from __future__ import annotations
 
-import enum
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from scout_ollama.changes import Change, Plan, Say, Stage
+from scout_ollama import audit, consent, interrupts, lock, logs, report, results
+from scout_ollama.audit import Record
 from scout_ollama.errors import Trouble
-from scout_ollama.fleet import Fleet
-from scout_ollama.remote import Remote
+from scout_ollama.fleet import Bug, Fleet
+from scout_ollama.inventory import Cluster, Site
+from scout_ollama.job import Job, NoServerLeft
+from scout_ollama.lock import Hold, Place
+from scout_ollama.making import Making
+from scout_ollama.proposal import Outcome, Proposal, Request
+from scout_ollama.report import Reporter
+
+Propose = Callable[[Job], Proposal]
+Prepare = Callable[[Cluster], Propose]
+"""Looks at what the inventory says of a cluster, before any host is contacted, and returns what asks the hosts."""
 
 
-class Consent(enum.Enum):
-    """What a person said about the plan beforehand."""
-
-    ASK = "ask"
-    YES = "yes"
-    PLAN_ONLY = "plan only"
+def unprepared(propose: Propose) -> Prepare:
+    """Return the preparation of what needs none."""
+    return lambda _cluster: propose
 
 
-@dataclass
-class Made:
-    """What came of a plan: the trouble of each host, and of the cluster as a whole."""
+def carry_out(
+    site: Site, clusters: Sequence[Cluster], request: Request, prepare: Prepare, *, place: Place = Place.LOCK
+) -> int:
+    """Do on each cluster in turn what is proposed for it; return the exit status: 0 done, 1 trouble, 2 changes pending.
 
-    troubles: dict[str, Trouble] = field(default_factory=dict)
-    cluster: list[Trouble] = field(default_factory=list)
-
-    @property
-    def all(self) -> list[Trouble]:
-        """Every trouble there was."""
-        return [*self.troubles.values(), *self.cluster]
-
-
-def agreed(cluster: str, consent: Consent) -> bool:
-    """Return whether the plan that was just shown may be made.
-
-    Raises:
-        Trouble: nobody can be asked, because there is no terminal.
+    ``place`` is ``BESIDE`` for what shall not wait for, nor keep out, anybody else; it is audited all the same.
     """
-    if consent is Consent.YES:
-        return True
-    if consent is Consent.PLAN_ONLY:
-        return False
-    if not sys.stdin.isatty():
-        raise Trouble(
-            f"{cluster}: nothing was changed",
-            why="the plan must be agreed to, and there is no terminal to ask on",
-            next="the same command with --yes, or with --plan to see only the plan",
-        )
-    print(f"Make these changes on {cluster}? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    outcomes: dict[str, Outcome] = {}
+    with interrupts.as_ctrl_c():
+        for cluster in clusters:
+            outcomes[cluster.name] = outcome = _carry_out(site, cluster, request, prepare, place)
+            if outcome.result == "interrupted":
+                break
+    if request.as_json:
+        report.print_json({name: results.of(outcome) for name, outcome in outcomes.items()})
+    if len(outcomes) < len(clusters) or any(outcome.has_trouble for outcome in outcomes.values()):
+        return 1
+    return 2 if any(outcome.is_pending for outcome in outcomes.values()) else 0
 
 
-def make(plan: Plan, fleet: Fleet, servers: Sequence[str], troubled: dict[str, Trouble], say: Say) -> Made:
-    """Make a plan's changes. A host's trouble stops that host and nothing else.
-
-    ``servers`` are the hosts through which the cluster can be changed, in order; ``troubled`` are hosts that are left
-    alone from the start. What waits for a troubled host is not made, and said so.
-    """
-    made = Made(dict(troubled))
-    for stage in plan.stages:
-        if not stage.one_at_a_time:
-            _make_on_hosts(stage, fleet, made, say)
+def _carry_out(site: Site, cluster: Cluster, request: Request, prepare: Prepare, place: Place) -> Outcome:
+    reporter = Reporter(host.name for host in site.hosts)
+    outcome = Outcome(cluster, request)
+    with _told(outcome), Fleet(site) as fleet:
+        propose = prepare(cluster)
+        job = Job(site, cluster, fleet, reporter.say, outcome.hosts)
+        if not request.may_change:
+            _show(job, propose(job), reporter, outcome)
+            consent.refuse_without_terminal(request, outcome)
         else:
-            _make_one_at_a_time(stage, fleet, made, say)
-        for change in stage.changes:
-            if change.host is None:
-                _make_in_cluster(change, stage.waits_for, fleet, servers, made, say)
-    return made
+            with _locked(job, outcome, reporter, place) as hold:
+                _do(job, propose(job), hold, reporter, outcome)
+    reporter.outcome(outcome)
+    return outcome
 
 
-def _make_on_hosts(stage: Stage, fleet: Fleet, made: Made, say: Say) -> None:
-    by_host: dict[str, list[Change]] = {}
-    for change in stage.changes:
-        if change.host is not None and change.host not in made.troubles:
-            by_host.setdefault(change.host, []).append(change)
-
-    def make_all(remote: Remote) -> None:
-        for change in by_host[remote.host.name]:
-            say(remote.host.name, change.title)
-            change.make(remote)
-
-    made.troubles |= fleet.map(make_all, list(by_host)).failed
-
-
-def _make_one_at_a_time(stage: Stage, fleet: Fleet, made: Made, say: Say) -> None:
-    for at, change in enumerate(stage.changes):
-        if change.host is None or change.host in made.troubles:
-            continue
-        _make_on_hosts(Stage(stage.name, (change,)), fleet, made, say)
-        if change.host in made.troubles:
-            for rest in stage.changes[at + 1 :]:
-                if rest.host is not None and rest.host not in made.troubles:
-                    made.troubles[rest.host] = Trouble(
-                        f"left alone: {rest.title} was not tried",
-                        host=rest.host,
-                        why=f"{change.host} did not come back from it, and one node at a time may be away",
-                        next=f"mend {change.host} first, then the same command again",
-                    )
-            return
+@contextmanager
+def _told(outcome: Outcome) -> Iterator[None]:
+    """Take what goes wrong as part of the outcome: it is told, and the next cluster has its turn."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        outcome.result = "interrupted"
+    except NoServerLeft as trouble:
+        outcome.troubles += [*trouble.troubles.values(), trouble]
+    except Trouble as trouble:
+        outcome.troubles.append(trouble)
+    except Exception as error:
+        outcome.troubles.append(Bug(outcome.cluster.name, error))
+        logs.LOGGER.exception("fault")
 
 
-def _make_in_cluster(
-    change: Change, waits_for: Sequence[str], fleet: Fleet, servers: Sequence[str], made: Made, say: Say
-) -> None:
-    held_by = [host for host in waits_for if host in made.troubles]
-    if held_by:
-        made.cluster.append(
-            Trouble(
-                f"held back: {change.title}",
-                why=f"it would replace running pods, and {', '.join(held_by)} is not ready for it",
-                next="mend that first, then the same command again; until then everything runs as it did",
-            )
-        )
+@contextmanager
+def _locked(job: Job, outcome: Outcome, reporter: Reporter, place: Place) -> Iterator[Hold]:
+    """Hold the cluster's lock; at the end, however it comes, what came of it is audited and the lock released."""
+    request = outcome.request
+    record = audit.begin(request.typed, job.cluster.name, outcome.hosts, request.reason)
+    with job.fleet.apart(job.servers[0]) as remote:
+        began = time.monotonic()
+        hold = lock.take(remote, record, reporter.heading, place=place, wait_seconds=request.lock_wait)
+        try:
+            with _told(outcome):
+                yield hold
+        finally:
+            with interrupts.held_off():
+                _end(hold, outcome, time.monotonic() - began)
+
+
+def _end(hold: Hold, outcome: Outcome, seconds: float) -> None:
+    outcome.settle()
+    hold.update(
+        seconds=round(seconds, 1),
+        result=outcome.result,
+        troubles=tuple(str(trouble).splitlines()[0] for trouble in outcome.troubles),
+        undo=outcome.undo,
+    )
+    outcome.record = hold.record
+    _audit_here(hold.record)
+    try:
+        hold.end()
+    except Trouble as trouble:
+        outcome.troubles.append(trouble)
+
+
+def _audit_here(record: Record) -> None:
+    """Add the line to the audit of whoever typed the command."""
+    file = logs.audit_file()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with file.open("a", encoding="ascii") as lines:
+            lines.write(record.line().rstrip() + "\n")
+    except OSError as error:
+        logging.getLogger(__name__).warning("%s cannot be written: %s", file, error)
+
+
+def _show(job: Job, proposal: Proposal, reporter: Reporter, outcome: Outcome) -> None:
+    outcome.take(proposal)
+    for warning in proposal.warnings:
+        reporter.warning(warning)
+    if outcome.request.plan_only or not proposal.quiet:
+        reporter.plan(job.cluster.name, proposal.plan, in_full=outcome.request.plan_only)
+
+
+def _do(job: Job, proposal: Proposal, hold: Hold, reporter: Reporter, outcome: Outcome) -> None:
+    _show(job, proposal, reporter, outcome)
+    hold.update(plan=results.digest(proposal.plan), changes=len(list(proposal.plan)))
+    if proposal.plan and not consent.given(job.cluster, proposal, outcome.request):
+        outcome.result = "declined"
         return
-    server = next((name for name in servers if name not in made.troubles), None)
-    if server is None:
-        made.cluster.append(
-            Trouble(
-                f"not done: {change.title}",
-                why="no server of the cluster is left without trouble",
-                next="mend one of them, then the same command again",
-            )
-        )
+    making = Making(job, hold, reporter, outcome)
+    making.make(proposal)
+    if proposal.prove is None or outcome.is_held_back:
         return
-    say(server, change.title)
-    made.cluster += fleet.map(change.make, [server]).failed.values()
+    proved = proposal.prove(outcome.host_troubles)
+    outcome.troubles += proved.troubles
+    outcome.proved = proved.lines
+    for host, line in proved.lines:
+        reporter.say(host, line)

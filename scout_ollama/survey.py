@@ -35,7 +35,7 @@ def take(job: Job, wanted: Sequence[KubeObject]) -> Survey:
         NoServerLeft: no server can be asked about the cluster.
     """
     store, harbor = manifests.store_path(job.site, job.cluster), job.harbor
-    read = job.fleet.map(lambda remote: read_host(remote, store=store, harbor=harbor), list(job.cluster.hosts))
+    read = job.fleet.read(lambda remote: read_host(remote, store=store, harbor=harbor), list(job.cluster.hosts))
     now = time.time()
     findings = [
         finding

@@ -19,7 +19,21 @@ from lab.certificates import Authority
 
 ROOT = Path(__file__).parent.parent
 INV = Path(sys.executable).with_name("inv")
-COMMANDS = {"deploy-ollama", "lab-down", "lab-up", "list-hosts", "render", "show-host-keys", "trust-host"}
+CHANGING = {
+    "deploy-ollama",
+    "drain-host",
+    "exec",
+    "release-lock",
+    "remove-ollama",
+    "restart-ollama",
+    "rollback-ollama",
+    "rotate-tls",
+    "undrain-host",
+}
+COMMANDS = {
+    *CHANGING,
+    *("audit", "lab-down", "lab-up", "list-hosts", "render", "show-host-keys", "show-lock", "trust-host"),
+}
 HEAVY = {"cryptography", "fabric", "jinja2", "lab", "paramiko", "pydantic", "rich", "scout_ollama"}
 
 
@@ -219,14 +233,21 @@ def closed(site: Path) -> Iterator[Path]:
         port.close()
 
 
-@pytest.mark.parametrize("consent", ["--plan", "--yes"])
-def test_a_cluster_of_which_no_host_can_be_reached_is_told_host_by_host(closed: Path, consent: str) -> None:
-    said = typed("deploy-ollama", "--site", str(closed), "--hosts", "phi", consent)
+def test_a_cluster_of_which_no_host_can_be_reached_is_told_host_by_host(closed: Path) -> None:
+    said = typed("deploy-ollama", "--site", str(closed), "--hosts", "phi", "--plan")
     assert said.status == 1
     for host in ("phi-gpu-1", "phi-gpu-2", "phi-gpu-3"):
         assert f"{host}: refuses the connection" in said.err
-    assert "inv deploy-ollama --hosts phi" in said.err
+    assert "phi: when mended: inv deploy-ollama" in said.err
     assert said.out == ""
+
+
+def test_without_the_host_that_keeps_the_lock_nothing_is_begun(closed: Path) -> None:
+    said = typed("deploy-ollama", "--site", str(closed), "--hosts", "phi", "--yes")
+    assert said.status == 1
+    assert "phi-gpu-1: phi: its lock cannot be taken, so nothing was begun" in said.err
+    assert "refuses the connection" in said.err
+    assert "name another server first in phi.yaml" in said.err
 
 
 def test_a_deploy_for_programs_is_json_also_when_it_fails(closed: Path) -> None:

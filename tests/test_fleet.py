@@ -14,7 +14,7 @@ import pytest
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Bug, Failed, Fleet, Ok, run_on
 from scout_ollama.inventory import Host, ScoutCluster, Site
-from scout_ollama.remote import RecordingRemote, Remote, Script
+from scout_ollama.remote import Reader, RecordingRemote, Remote, Script
 
 HELLO = Script("hello", "echo hello")
 
@@ -109,9 +109,8 @@ def test_a_fleet_connects_once_to_each_host_that_is_needed_and_closes_at_the_end
     with Fleet(site("gpu-1", "gpu-2", "gpu-3"), recorder.connect) as fleet:
         assert recorder.made == {}
         for _ in range(2):
-            said = fleet.map(lambda remote: remote.read(HELLO).stdout, ["gpu-2", "gpu-1"]).ok
+            said = fleet.read(lambda remote: remote.read(HELLO).stdout, ["gpu-2", "gpu-1"]).ok
             assert said == {"gpu-2": "gpu-2 hello", "gpu-1": "gpu-1 hello"}
-        assert fleet.remote("gpu-1") is recorder.made["gpu-1"]
     assert recorder.made.keys() == {"gpu-1", "gpu-2"}
     assert all(remote.closed for remote in recorder.made.values())
 
@@ -121,7 +120,7 @@ def test_ctrl_c_stops_waiting_closes_the_connections_and_begins_nothing_more() -
     begun: list[str] = []
     never = threading.Event()
 
-    def work(remote: Remote) -> None:
+    def work(remote: Reader) -> None:
         begun.append(remote.host.name)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         never.wait(20)
@@ -129,11 +128,11 @@ def test_ctrl_c_stops_waiting_closes_the_connections_and_begins_nothing_more() -
     fleet = Fleet(site("gpu-1", "gpu-2", "gpu-3"), recorder.connect)
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        fleet.map(work, ["gpu-1", "gpu-2", "gpu-3"], limit=1)
+        fleet.read(work, ["gpu-1", "gpu-2", "gpu-3"], limit=1)
     assert time.monotonic() - began < 5
     assert recorder.made["gpu-1"].closed
     with pytest.raises(Trouble, match="the run was ended"):
-        fleet.remote("gpu-2")
+        fleet.read(lambda remote: remote, ["gpu-2"]).values_or_raise()
     never.set()
     assert begun == ["gpu-1"]
 

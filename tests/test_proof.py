@@ -150,7 +150,7 @@ class Served:
         for name, section in changed.items():
             question, _, node = name.partition("_")
             answers[f"{question}@192.0.2.{node}" if node else question] = section
-        return proof.of_endpoint(SCOUT, self.ollama, NODES, Sections(answers))
+        return proof.of_endpoint(SCOUT, self.ollama, self.right.text, NODES, Sections(answers))
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_a_node_that_answers_no_version_is_told(served: Served, garbage: str) ->
 
 
 def test_silence_is_trouble_everywhere(served: Served) -> None:
-    findings = proof.of_endpoint(SCOUT, served.ollama, NODES, Sections())
+    findings = proof.of_endpoint(SCOUT, served.ollama, served.right.text, NODES, Sections())
     assert [finding.host for finding in findings] == ["scout-prod-1", "phi-gpu-1", "phi-gpu-2"]
     assert all("it said nothing" in finding.why for finding in findings)
 

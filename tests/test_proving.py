@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lab.certificates import Authority
-from scout_ollama import proving, rollout
+from scout_ollama import manifests, proving, rollout
 from scout_ollama.checks import wanted_models
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import ClusterFacts
@@ -22,7 +22,7 @@ from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import OllamaCluster, ScoutCluster, Site, load_site
 from scout_ollama.job import Job, NoServerLeft
 from scout_ollama.manifests import KubeObject
-from scout_ollama.proving import Proved
+from scout_ollama.proposal import Proved
 from scout_ollama.remote import Call, RecordingRemote, RemoteError
 from scout_ollama.survey import Survey
 from tests.samples import host_facts
@@ -133,7 +133,8 @@ class Hosts:
             self.site, lambda _, host: RecordingRemote(host, functools.partial(self._answer, host.name))
         ) as fleet:
             job = Job(self.site, self.cluster, fleet, lambda host, line: self.told.append((host, line)))
-            return proving.prove(job, survey, troubles or {})
+            wanted = manifests.ollama_objects(self.site, self.cluster)
+            return proving.prove(job, wanted, survey, troubles or {})
 
     def _answer(self, host: str, call: Call) -> str:
         if host in self.down:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from scout_ollama import results
 from scout_ollama.changes import Plan, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.remote import Remote
-from scout_ollama.report import Reporter, plan_as_json, print_json, trouble_as_json
+from scout_ollama.report import Reporter, print_json
 
 HOSTS = ["phi-gpu-1", "phi-gpu-2", "scout-prod-1"]
 
@@ -100,7 +101,7 @@ def test_every_line_that_is_not_the_detail_of_another_names_its_host_or_its_clus
     lines = reported(capsys, plan(NEW, CHANGED, Shown(None, "create Service", ("+ a: b",))), in_full=True)
     reporter = Reporter(HOSTS)
     reporter.say("phi-gpu-2", "pull x")
-    reporter.troubles([Trouble("does not answer", host="scout-prod-1", why="off\nfor good", next="power it on")])
+    reporter.trouble(Trouble("does not answer", host="scout-prod-1", why="off\nfor good", next="power it on"))
     reporter.warning(Trouble("lacks a model", host="phi-gpu-1", next="inv pull-models"))
     lines += capsys.readouterr().err.splitlines()
     outer = [line for line in lines if not line.startswith("  ")]
@@ -124,7 +125,7 @@ def test_nothing_that_a_host_says_reaches_the_terminal_as_a_command(capsys: pyte
     reporter.say("phi-gpu-1", hostile)
     reporter.heading(hostile)
     reporter.plan("phi", plan(Shown("phi-gpu-1", hostile, (f"~ {hostile}",))), in_full=True)
-    reporter.troubles([Trouble(hostile, host="phi-gpu-1", why=hostile, next=hostile)])
+    reporter.trouble(Trouble(hostile, host="phi-gpu-1", why=hostile, next=hostile))
     told = capsys.readouterr().err
     assert "CrashLoopBackOff" in told
     assert not set(told) & set("\x1b\x07\r\x9b\ud800")
@@ -140,7 +141,7 @@ reporter = Reporter(["phi-gpu-1"])
 reporter.say("phi-gpu-1", "pull x")
 reporter.plan("phi", Plan(()), in_full=True)
 reporter.warning(Trouble("lacks a model", host="phi-gpu-1"))
-reporter.troubles([Trouble("does not answer", host="phi-gpu-1")])
+reporter.trouble(Trouble("does not answer", host="phi-gpu-1"))
 """
 
 
@@ -180,7 +181,7 @@ def test_a_terminal_that_wants_no_escape_codes_gets_none(environment: dict[str, 
 
 
 def test_a_plan_for_a_program_has_host_title_and_difference() -> None:
-    assert plan_as_json(plan(NEW, Shown(None, "create Service", ()))) == [
+    assert results.plan(plan(NEW, Shown(None, "create Service", ()))) == [
         {"host": "phi-gpu-1", "title": "pull x", "difference": ["+ image x"]},
         {"host": None, "title": "create Service", "difference": []},
     ]
@@ -189,7 +190,7 @@ def test_a_plan_for_a_program_has_host_title_and_difference() -> None:
 def test_a_trouble_for_a_program_has_its_four_parts() -> None:
     trouble = Trouble("does not answer", host="phi-gpu-1", why="off", next="power it on")
     expected = {"host": "phi-gpu-1", "what": "does not answer", "why": "off", "next": "power it on"}
-    assert trouble_as_json(trouble) == expected
+    assert results.trouble_of(trouble) == expected
 
 
 def test_json_is_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,23 +1,31 @@
-"""The gate: what is made, on which hosts, and who is left alone when something goes wrong."""
+"""A plan is made: in which order, where, who is left alone when something goes wrong, what is on record."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from scout_ollama import run
+from scout_ollama import audit, consent
 from scout_ollama.changes import Change, Plan, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import load_site
-from scout_ollama.remote import RecordingRemote, Remote, Script
-from scout_ollama.run import Consent, agreed, make
+from scout_ollama.job import Job
+from scout_ollama.lock import Hold
+from scout_ollama.making import Making
+from scout_ollama.manifests import KubeObject
+from scout_ollama.proposal import Consent, Outcome, Proposal, Request
+from scout_ollama.remote import RecordingRemote, Remote, RemoteError, Script
+from scout_ollama.remote.recording import RecordedConversation
+from scout_ollama.report import Reporter
 
 ROOT = Path(__file__).parent.parent
-GPU_HOSTS = ["phi-gpu-1", "phi-gpu-2", "phi-gpu-3"]
+SITE = load_site(ROOT / "hosts")
+PHI = SITE.clusters["phi"]
+NONPHI = SITE.clusters["nonphi"]
 
 
 @dataclass(frozen=True)
@@ -39,84 +47,241 @@ class Noted:
             raise Trouble("it broke", host=remote.host.name)
 
 
+class Talk(RecordedConversation):
+    """The conversation with whoever holds the lock; it can be lost after so many messages."""
+
+    def __init__(self, lasts: int | None = None) -> None:
+        super().__init__(PHI.hosts["phi-gpu-1"], Script("hold-lock", ""), "")
+        self.lasts = lasts
+
+    def say(self, text: str) -> None:
+        if self.lasts is not None and len(self.said) >= self.lasts:
+            raise RemoteError("hold-lock ended before it should")
+        super().say(text)
+
+    @property
+    def records(self) -> list[audit.Record]:
+        return [record for line in self.said if (record := audit.parse(line))]
+
+
 @pytest.fixture
 def log() -> list[str]:
     return []
 
 
 @pytest.fixture
-def made() -> Callable[..., run.Made]:
-    def _make(*stages: Stage, troubled: dict[str, Trouble] | None = None) -> run.Made:
-        with Fleet(load_site(ROOT / "hosts"), connect=lambda _, host: RecordingRemote(host)) as fleet:
-            return make(Plan(stages), fleet, GPU_HOSTS, troubled or {}, lambda _host, _line: None)
+def talk() -> Talk:
+    return Talk()
 
-    return _make
+
+Make = Callable[..., Outcome]
+
+
+@pytest.fixture
+def made(talk: Talk, log: list[str]) -> Iterator[Make]:
+    """Make a plan on recorded hosts; a revision that is kept has number 7, after number 6."""
+
+    def answer(call: object) -> str:
+        if getattr(call, "script", "") == "keep-revision":
+            log.append("kept")
+            return "7 6\n"
+        return ""
+
+    def _make(*stages: Stage, troubled: dict[str, Trouble] | None = None, **more: object) -> Outcome:
+        outcome = Outcome(PHI, Request("inv deploy-ollama --hosts phi", Consent.YES))
+        proposal = Proposal(Plan(stages), troubled or {}, **more)  # type: ignore[arg-type]  # a proposal's own
+        outcome.take(proposal)
+        with Fleet(SITE, connect=lambda _, host: RecordingRemote(host, answer)) as fleet:
+            job = Job(SITE, PHI, fleet, lambda _host, _line: None)
+            hold = Hold(fleet.apart("phi-gpu-1"), talk, audit.begin("inv deploy-ollama", "phi", []))
+            Making(job, hold, Reporter(()), outcome).make(proposal)
+        return outcome
+
+    yield _make
+    talk.lasts = 0  # ends the signs of life
 
 
 def stage(*changes: Change, one_at_a_time: bool = False, waits_for: tuple[str, ...] = ()) -> Stage:
     return Stage("stage", changes, one_at_a_time, waits_for)
 
 
-def test_a_hosts_changes_are_made_in_order_and_a_cluster_change_once(
-    made: Callable[..., run.Made], log: list[str]
-) -> None:
-    result = made(
+# -- order
+
+
+def test_a_hosts_changes_are_made_in_order_and_a_cluster_change_once(made: Make, log: list[str]) -> None:
+    outcome = made(
         stage(Noted("a", "phi-gpu-2", log), Noted("b", "phi-gpu-2", log)),
         stage(Noted("objects", None, log)),
     )
-    assert not result.all
+    assert not outcome.all_troubles
     assert log == ["a on phi-gpu-2", "b on phi-gpu-2", "objects on phi-gpu-1"]
+    assert outcome.made == [("phi-gpu-2", "a"), ("phi-gpu-2", "b"), ("phi", "objects")]
 
 
-def test_a_hosts_trouble_stops_that_host_and_no_other(made: Callable[..., run.Made], log: list[str]) -> None:
-    result = made(
+def test_what_shall_stand_is_kept_once_before_the_cluster_is_changed(made: Make, log: list[str]) -> None:
+    objects: list[KubeObject] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ollama"}}]
+    changes = stage(Noted("a", None, log), Noted("b", None, log))
+    outcome = made(stage(Noted("file", "phi-gpu-1", log)), changes, objects=objects)
+    assert log == ["file on phi-gpu-1", "kept", "a on phi-gpu-1", "b on phi-gpu-1"]
+    assert outcome.undo == "inv rollback-ollama --hosts phi --to 6"
+
+
+def test_nothing_is_kept_of_a_run_that_leaves_the_cluster_as_it_was(made: Make, log: list[str]) -> None:
+    outcome = made(stage(Noted("file", "phi-gpu-1", log)), objects=[])
+    assert log == ["file on phi-gpu-1"]
+    assert outcome.undo == ""
+
+
+# -- trouble
+
+
+def test_a_hosts_trouble_stops_that_host_and_no_other(made: Make, log: list[str]) -> None:
+    outcome = made(
         stage(Noted("a", "phi-gpu-1", log, fails=True), Noted("b", "phi-gpu-1", log), Noted("a", "phi-gpu-2", log)),
         stage(Noted("c", "phi-gpu-1", log), Noted("c", "phi-gpu-2", log)),
         stage(Noted("objects", None, log)),
     )
-    assert set(result.troubles) == {"phi-gpu-1"}
+    assert set(outcome.host_troubles) == {"phi-gpu-1"}
     assert sorted(log) == ["a on phi-gpu-1", "a on phi-gpu-2", "c on phi-gpu-2", "objects on phi-gpu-2"]
 
 
-def test_a_host_with_trouble_from_before_is_left_alone(made: Callable[..., run.Made], log: list[str]) -> None:
+def test_a_host_with_trouble_from_before_is_left_alone(made: Make, log: list[str]) -> None:
     made(stage(Noted("a", "phi-gpu-1", log), Noted("a", "phi-gpu-2", log)), troubled={"phi-gpu-1": Trouble("down")})
     assert log == ["a on phi-gpu-2"]
 
 
-def test_one_at_a_time_stops_at_the_first_that_does_not_come_back(
-    made: Callable[..., run.Made], log: list[str]
-) -> None:
+def test_one_at_a_time_stops_at_the_first_that_does_not_come_back(made: Make, log: list[str]) -> None:
     restarts = (Noted("restart", "phi-gpu-1", log, fails=True), Noted("restart", "phi-gpu-2", log))
-    result = made(stage(*restarts, one_at_a_time=True))
+    outcome = made(stage(*restarts, one_at_a_time=True))
     assert log == ["restart on phi-gpu-1"]
-    assert "was not tried" in result.troubles["phi-gpu-2"].what
-    assert "phi-gpu-1 did not come back" in result.troubles["phi-gpu-2"].why
+    assert "was not tried" in outcome.host_troubles["phi-gpu-2"].what
+    assert "phi-gpu-1 did not come back" in outcome.host_troubles["phi-gpu-2"].why
 
 
-def test_what_replaces_running_pods_is_held_back_while_a_host_is_not_ready(
-    made: Callable[..., run.Made], log: list[str]
-) -> None:
+def test_one_at_a_time_holds_for_changes_of_the_cluster_too(made: Make, log: list[str]) -> None:
+    pods = (Noted("restart gpu-1", None, log, fails=True), Noted("restart gpu-2", None, log))
+    outcome = made(stage(*pods, one_at_a_time=True))
+    assert log == ["restart gpu-1 on phi-gpu-1"]
+    assert outcome.made == []
+
+
+def test_what_replaces_running_pods_is_held_back_while_a_host_is_not_ready(made: Make, log: list[str]) -> None:
     pods = stage(Noted("change DaemonSet", None, log), waits_for=("phi-gpu-1", "phi-gpu-2", "phi-gpu-3"))
-    result = made(pods, troubled={"phi-gpu-3": Trouble("down")})
+    outcome = made(pods, troubled={"phi-gpu-3": Trouble("down")})
     assert log == []
-    (held,) = result.cluster
+    (held,) = outcome.troubles
     assert held.what == "held back: change DaemonSet"
     assert "phi-gpu-3" in held.why
+    assert outcome.is_held_back
 
 
-def test_without_a_server_left_the_cluster_is_not_changed(made: Callable[..., run.Made], log: list[str]) -> None:
-    result = made(stage(Noted("objects", None, log)), troubled={name: Trouble("down") for name in GPU_HOSTS})
+def test_without_a_server_left_the_cluster_is_not_changed(made: Make, log: list[str]) -> None:
+    outcome = made(stage(Noted("objects", None, log)), troubled={name: Trouble("down") for name in PHI.hosts})
     assert log == []
-    assert "not done: objects" in result.cluster[0].what
+    assert "not done: objects" in outcome.troubles[0].what
 
 
-def test_a_plan_is_not_made_without_a_terminal_to_ask_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115 - closed with the process
+# -- the record
+
+
+def test_what_is_being_made_is_on_record_before_and_counted_after(made: Make, log: list[str], talk: Talk) -> None:
+    made(stage(Noted("a", "phi-gpu-2", log)), stage(Noted("objects", None, log)))
+    told = [(record.making, record.made) for record in talk.records]
+    assert told == [
+        ("phi-gpu-2: a", 0),
+        ("phi-gpu-2: a", 1),
+        ("phi-gpu-1: objects", 1),
+        ("phi-gpu-1: objects", 2),
+    ]
+
+
+def test_without_the_lock_nothing_more_is_changed(made: Make, log: list[str], talk: Talk) -> None:
+    talk.lasts = 3  # one look whether it is still held, and two records of the first change
+    outcome = made(stage(Noted("a", "phi-gpu-2", log)), stage(Noted("objects", None, log)))
+    assert log == ["a on phi-gpu-2"]
+    (lost,) = outcome.troubles
+    assert lost.what == "phi: its lock was lost, so nothing more is changed"
+    assert "inv show-lock --hosts phi" in lost.next
+
+
+# -- consent
+
+
+def answered(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin.readline", lambda: text)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "destructive", "answer", "given"),
+    [
+        ("nonphi", False, "y\n", True),
+        ("nonphi", False, "yes\n", True),
+        ("nonphi", False, "\n", False),
+        ("nonphi", False, "", False),
+        ("nonphi", True, "y\n", False),
+        ("nonphi", True, "nonphi\n", True),
+        ("phi", False, "y\n", False),
+        ("phi", False, "phi\n", True),
+        ("phi", False, "nonphi\n", False),
+    ],
+)
+def test_with_patient_data_and_for_what_takes_something_away_the_name_is_typed(
+    cluster: str, destructive: bool, answer: str, given: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(monkeypatch, answer)
+    proposal = Proposal(Plan((stage(Noted("a", None, [])),)), destructive=destructive)
+    assert consent.given(SITE.clusters[cluster], proposal, Request("inv deploy-ollama")) is given
+
+
+def test_the_question_says_how_much_and_where(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answered(monkeypatch, "\n")
+    consent.given(NONPHI, Proposal(Plan((stage(Noted("a", None, [])),))), Request("inv deploy-ollama"))
+    assert capsys.readouterr().err == "Make 1 change on nonphi? [y/N] "
+
+
+def test_who_agreed_beforehand_is_not_asked() -> None:
+    assert consent.given(PHI, Proposal(Plan(())), Request("inv deploy-ollama", Consent.YES))
+
+
+def test_a_plan_is_refused_without_a_terminal_to_ask_on() -> None:
+    outcome = Outcome(PHI, Request("inv deploy-ollama"), plan=Plan((stage(Noted("a", None, [])),)))
     with pytest.raises(Trouble, match="nothing was changed") as caught:
-        agreed("phi", Consent.ASK)
+        consent.refuse_without_terminal(outcome.request, outcome)
     assert "--yes" in caught.value.next
 
 
-def test_yes_agrees_and_plan_only_never_does() -> None:
-    assert agreed("phi", Consent.YES)
-    assert not agreed("phi", Consent.PLAN_ONLY)
+def test_an_empty_plan_needs_nobodys_consent() -> None:
+    outcome = Outcome(PHI, Request("inv deploy-ollama"))
+    consent.refuse_without_terminal(outcome.request, outcome)
+
+
+# -- the command that does the rest
+
+
+@pytest.mark.parametrize(
+    ("typed", "hosts", "failed", "again"),
+    [
+        ("inv deploy-ollama --hosts 'phi*' --yes", (), ("phi-gpu-2",), "inv deploy-ollama --hosts phi --yes"),
+        ("inv exec --hosts phi -- a --hosts b", ("x",), ("phi-gpu-2",), "inv exec --hosts phi-gpu-2 -- a --hosts b"),
+        (
+            "inv drain-host --hosts=phi:*",
+            ("x",),
+            ("phi-gpu-1", "phi-gpu-2"),
+            "inv drain-host --hosts=phi-gpu-1,phi-gpu-2",
+        ),
+    ],
+)
+def test_the_command_that_does_the_rest_names_what_failed(
+    typed: str, hosts: tuple[str, ...], failed: tuple[str, ...], again: str
+) -> None:
+    assert Request(typed, hosts=hosts).again(failed, "phi") == again
+
+
+def test_a_disruptive_command_without_a_reason_is_refused_with_how_to_give_one() -> None:
+    with pytest.raises(Trouble, match="a reason is needed") as caught:
+        Request("inv drain-host --hosts phi:gpu-1").with_reason()
+    assert caught.value.next.startswith("inv drain-host --hosts phi:gpu-1 --reason ")
+    request = Request("inv drain-host", reason="fan")
+    assert request.with_reason() is request

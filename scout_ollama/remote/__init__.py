@@ -3,6 +3,7 @@
 Only this package uses Fabric and Paramiko, and it imports them when the first connection is made.
 """
 
+from .conversation import Conversation
 from .local import LocalRemote
 from .protocol import CommandFailed, HostKeyRefused, Reader, Remote, RemoteError, Result
 from .recording import Call, RecordingRemote
@@ -12,6 +13,7 @@ from .ssh import SshRemote
 __all__ = [
     "Call",
     "CommandFailed",
+    "Conversation",
     "HostKeyRefused",
     "LocalRemote",
     "Reader",

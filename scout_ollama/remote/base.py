@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Self
 
 from scout_ollama.inventory import Host
 from scout_ollama.remote import failures
+from scout_ollama.remote.conversation import Conversation, Disconnected
 from scout_ollama.remote.output import Output, TooMuchOutput
 from scout_ollama.remote.protocol import CommandFailed, Result
 from scout_ollama.remote.script import Script, local_deadline
@@ -25,9 +28,7 @@ _ASK_SUDO = Script(
     """,
 )
 
-
-class Disconnected(Exception):
-    """The connection broke; the message says how that showed."""
+_logger = logging.getLogger(__name__)
 
 
 class ScriptRemote(ABC):
@@ -46,6 +47,10 @@ class ScriptRemote(ABC):
         """
 
     @abstractmethod
+    def _begin(self, script: Script, argv: list[str], payload: bytes) -> Conversation:
+        """Start ``argv`` with ``payload`` on standard input, which stays open. Raises RemoteError."""
+
+    @abstractmethod
     def close(self) -> None:
         """See Remote."""
 
@@ -59,7 +64,7 @@ class ScriptRemote(ABC):
         check: bool = True,
     ) -> Result:
         """See Reader."""
-        return self._run(script, args, stdin, sudo, timeout, check, None)
+        return self._run("read", script, args, stdin, sudo, timeout, check, None)
 
     def run(
         self,
@@ -72,7 +77,14 @@ class ScriptRemote(ABC):
         on_line: Callable[[str], None] | None = None,
     ) -> Result:
         """See Remote."""
-        return self._run(script, args, stdin, sudo, timeout, check, on_line)
+        return self._run("run", script, args, stdin, sudo, timeout, check, on_line)
+
+    def converse(self, script: Script, *args: str, sudo: bool = False, timeout: float = 86400) -> Conversation:
+        """See Remote."""
+        length, payload = script.payload(b"")
+        argv = script.argv(length, args, sudo=sudo and self._needs_sudo(), timeout=timeout)
+        _log(self.host, "converse", script, args, "begun")
+        return self._begin(script, argv, payload)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644, owner: str = "", sudo: bool = False) -> None:
         """See Remote."""
@@ -92,6 +104,7 @@ class ScriptRemote(ABC):
 
     def _run(
         self,
+        kind: str,
         script: Script,
         args: tuple[str, ...],
         stdin: bytes,
@@ -104,6 +117,7 @@ class ScriptRemote(ABC):
         argv = script.argv(length, args, sudo=sudo and self._needs_sudo(), timeout=timeout)
         output = Output(on_line)
         began = time.monotonic()
+        status: int | str = "lost"
         try:
             status = self._execute(argv, payload, output, began + local_deadline(timeout))
         except TooMuchOutput:
@@ -112,6 +126,8 @@ class ScriptRemote(ABC):
             raise failures.did_not_end(self.host, script, timeout) from None
         except Disconnected as error:
             raise failures.connection_lost(self.host, script, str(error), timeout) from error
+        finally:
+            _log(self.host, kind, script, args, f"{status} in {time.monotonic() - began:.2f} s")
         result = Result(self.host.name, status, *output.end(), time.monotonic() - began)
         if result.seconds >= timeout and (status < 0 or status in _TIMED_OUT):
             raise failures.took_too_long(self.host, script, timeout, result)
@@ -138,3 +154,8 @@ class ScriptRemote(ABC):
             case "missing":
                 raise failures.sudo_missing(self.host)
         raise failures.sudo_refused(self.host, answer)
+
+
+def _log(host: Host, kind: str, script: Script, args: tuple[str, ...], outcome: str) -> None:
+    """Every command that a host is given has its line in the run's log."""
+    _logger.info("%s %s %s -> %s", host.name, kind, shlex.join([script.name, *args]), outcome)

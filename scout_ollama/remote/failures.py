@@ -41,6 +41,26 @@ def connection_lost(host: Host, script: Script, why: str, timeout: float) -> Rem
     )
 
 
+def hung_up(host: Host, script: Script, why: str) -> RemoteError:
+    """Nobody is there any more whom something could be said to."""
+    return RemoteError(
+        f"{script.name} ended before it should",
+        host=host.name,
+        why=_tail(why) or "the host hung up",
+        next=on(host, "true"),
+    )
+
+
+def says_nothing(host: Host, script: Script) -> RemoteError:
+    """The script should have answered by now."""
+    return RemoteError(
+        f"{script.name} does not answer",
+        host=host.name,
+        why="it was started, and then nothing was heard: a disk or a mount may hang",
+        next=on(host, f"ps -eo pid,stat,wchan:20,etime,args | grep {script.name}"),
+    )
+
+
 def killed(host: Host, script: Script) -> RemoteError:
     """A signal ended the script, so it has no exit status."""
     return RemoteError(

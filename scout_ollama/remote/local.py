@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable
 from typing import IO
 
+from scout_ollama.inventory import Host
 from scout_ollama.remote.base import ScriptRemote
+from scout_ollama.remote.conversation import Conversation
 from scout_ollama.remote.output import Output
+from scout_ollama.remote.script import Script
 
 _CHUNK_BYTES = 64 * 1024
 
@@ -33,6 +36,44 @@ class LocalRemote(ScriptRemote):
                     os.killpg(process.pid, signal.SIGTERM)
                 raise
         return process.returncode
+
+    def _begin(self, script: Script, argv: list[str], payload: bytes) -> Conversation:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, start_new_session=True)
+        talk = _LocalConversation(self.host, script, process)
+        talk.say(payload.decode())
+        return talk
+
+
+class _LocalConversation(Conversation):
+    """A conversation with a process of this machine."""
+
+    def __init__(self, host: Host, script: Script, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(host, script)
+        self._process = process
+
+    def close(self) -> None:
+        """See Conversation."""
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def _send(self, data: bytes) -> None:
+        assert self._process.stdin
+        self._process.stdin.write(data)
+        self._process.stdin.flush()
+
+    def _receive(self, seconds: float) -> bytes:
+        assert self._process.stdout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(seconds):
+                raise TimeoutError
+        data = os.read(self._process.stdout.fileno(), _CHUNK_BYTES)
+        if not data:
+            self._process.stdout.close()
+            self._process.wait()
+        return data
 
 
 def _collect(process: subprocess.Popen[bytes], payload: bytes, output: Output, deadline: float) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Host
 from scout_ollama.remote.script import Script
+
+if TYPE_CHECKING:
+    from scout_ollama.remote.conversation import Conversation
 
 _TAIL_LINES = 8
 
@@ -87,6 +90,12 @@ class Remote(Reader, Protocol):
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644, owner: str = "", sudo: bool = False) -> None:
         """Make ``content`` the file at ``path``, all or nothing; ``owner`` is ``user[:group]``. Raises as read."""
+
+    def converse(self, script: Script, *args: str, sudo: bool = False, timeout: float = 86400) -> Conversation:
+        """Begin a script that is spoken with while it runs, for at most ``timeout`` seconds.
+
+        Raises RemoteError when the host cannot be reached.
+        """
 
     def close(self) -> None:
         """Disconnect; what still runs on the host ends when its timeout does."""

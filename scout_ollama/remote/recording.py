@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from scout_ollama.inventory import Host
+from scout_ollama.remote.conversation import Conversation
 from scout_ollama.remote.protocol import CommandFailed, Remote, Result
 from scout_ollama.remote.script import Script
 
@@ -16,7 +17,7 @@ from scout_ollama.remote.script import Script
 class Call:
     """One thing a remote was asked. A ``put`` has its content as ``stdin`` and its path as the only argument."""
 
-    kind: Literal["read", "run", "put"]
+    kind: Literal["read", "run", "put", "converse"]
     script: str
     args: tuple[str, ...]
     stdin: bytes = field(repr=False, default=b"")
@@ -83,6 +84,13 @@ class RecordingRemote:
         else:
             self._answer.put(content, path, mode=mode, owner=owner, sudo=sudo)
 
+    def converse(self, script: Script, *args: str, sudo: bool = False, timeout: float = 86400) -> Conversation:
+        """See Remote. An answer that is text is all that is heard, line by line."""
+        call = self._record(Call("converse", script.name, args, sudo=sudo))
+        if not callable(self._answer):
+            return self._answer.converse(script, *args, sudo=sudo, timeout=timeout)
+        return RecordedConversation(self.host, script, self._answered(self._answer, call, True, script.name).stdout)
+
     def close(self) -> None:
         """See Remote."""
         self.closed = True
@@ -107,3 +115,23 @@ class RecordingRemote:
         if check and result.status:
             raise CommandFailed(what, result)
         return result
+
+
+class RecordedConversation(Conversation):
+    """Says what it was given to say, and keeps what is said to it in ``said``."""
+
+    def __init__(self, host: Host, script: Script, lines: str) -> None:
+        super().__init__(host, script)
+        self.said: list[str] = []
+        self._started = True
+        self._lines = lines.encode()
+
+    def close(self) -> None:
+        """See Conversation."""
+
+    def _send(self, data: bytes) -> None:
+        self.said.append(data.decode())
+
+    def _receive(self, seconds: float) -> bytes:  # noqa: ARG002 - everything is there already
+        lines, self._lines = self._lines, b""
+        return lines

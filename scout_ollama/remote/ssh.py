@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 from scout_ollama.inventory import Host, Site
 from scout_ollama.known_hosts import KnownHosts
 from scout_ollama.remote import failures
-from scout_ollama.remote.base import Disconnected, ScriptRemote
+from scout_ollama.remote.base import ScriptRemote
+from scout_ollama.remote.conversation import Conversation, Disconnected
 from scout_ollama.remote.output import Output
+from scout_ollama.remote.script import Script
 
 if TYPE_CHECKING:
     import fabric
     import paramiko
+
+    from scout_ollama.remote.transport import Transport
 
 _CHUNK_BYTES = 64 * 1024
 _POLL_SECONDS = 1.0
@@ -81,6 +85,64 @@ class SshRemote(ScriptRemote):
         with contextlib.suppress(EOFError, OSError):  # the script has ended, whatever happens to its connection now
             channel.close()
         return status
+
+    def _begin(self, script: Script, argv: list[str], payload: bytes) -> Conversation:
+        opened = self._open()
+        import paramiko
+
+        try:
+            channel = opened.transport.open_session()
+            channel.set_combine_stderr(True)
+            channel.exec_command(shlex.join(argv))
+            channel.sendall(payload)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise failures.hung_up(self.host, script, str(error)) from error
+        return _SshConversation(self.host, script, channel)
+
+
+class _SshConversation(Conversation):
+    """A conversation over a channel of its own."""
+
+    def __init__(self, host: Host, script: Script, channel: paramiko.Channel) -> None:
+        super().__init__(host, script)
+        self._channel = channel
+
+    def close(self) -> None:
+        """See Conversation."""
+        with contextlib.suppress(EOFError, OSError):
+            self._channel.shutdown_write()
+
+    def _send(self, data: bytes) -> None:
+        if self._channel.closed or self._channel.eof_received:
+            raise Disconnected("it has ended")
+        self._channel.sendall(data)
+
+    def _receive(self, seconds: float) -> bytes:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self._channel.settimeout(min(_POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+                data: bytes = self._channel.recv(_CHUNK_BYTES)
+            except TimeoutError:
+                if time.monotonic() >= deadline:
+                    raise
+                _expect_life(self._channel.transport)
+                continue
+            if not data:  # Paramiko says so of a lost connection too
+                _expect_life(self._channel.transport)
+            return data
+
+
+def _expect_life(transport: Transport) -> None:
+    """Raise Disconnected if the connection is lost."""
+    import paramiko
+
+    try:
+        transport.expect_life()
+    except paramiko.SSHException as error:
+        raise Disconnected(str(error)) from error
+    if not transport.is_active():
+        raise Disconnected(str(transport.get_exception() or "the host hung up"))
 
 
 def _feed(channel: paramiko.Channel, payload: bytes) -> None:

@@ -1,4 +1,4 @@
 #!/bin/sh
 # How far a rollout is, read-only. Argument: NAMESPACE. Needs root. Prints one JSON list.
 set -eu
-exec k3s kubectl --request-timeout=20s get daemonsets,controllerrevisions,pods,events --namespace "$1" --output json
+exec k3s kubectl --request-timeout=20s get daemonsets,controllerrevisions,pods,events,nodes --namespace "$1" --output json

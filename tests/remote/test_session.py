@@ -15,7 +15,7 @@ import pytest
 
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Host, ScoutCluster, Site
-from scout_ollama.remote import CommandFailed, Remote, RemoteError, Script, SshRemote, connection, transport
+from scout_ollama.remote import CommandFailed, Reader, RemoteError, Script, SshRemote, connection, transport
 from scout_ollama.remote.connection import open_socket
 from scout_ollama.remote.route import Hop
 from tests.remote.sshd import Sshd, send
@@ -217,10 +217,10 @@ def test_ctrl_c_leaves_no_session_behind(sshd: Sshd, connect: Connect, tmp_path:
     fleet = Fleet(Site(tmp_path, {"test": cluster}), lambda _, host: connect(host))
     went_on: list[str] = []
 
-    def work(remote: Remote) -> None:
+    def work(remote: Reader) -> None:
         with contextlib.suppress(RemoteError):
-            remote.run(Script("work", f"touch {tmp_path}/{remote.host.name}; sleep 60"))
-        remote.run(Script("next", "true"))
+            remote.read(Script("work", f"touch {tmp_path}/{remote.host.name}; sleep 60"))
+        remote.read(Script("next", "true"))
         went_on.append(remote.host.name)
 
     def interrupt() -> None:
@@ -231,7 +231,7 @@ def test_ctrl_c_leaves_no_session_behind(sshd: Sshd, connect: Connect, tmp_path:
     interrupter.start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        fleet.map(work, names)
+        fleet.read(work, names)
     assert time.monotonic() - began < 10
     interrupter.join()
     wait_for(lambda: not [pid for pid in sshd.sessions() if "sshd" in _name(pid)])

@@ -1,0 +1,81 @@
+"""A script on a host that goes on while lines are exchanged with it; it learns of our end by the end of its input."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+
+from scout_ollama.inventory import Host
+from scout_ollama.remote import failures
+from scout_ollama.remote.script import STARTED, Script
+
+
+class Disconnected(Exception):
+    """The connection broke; the message says how that showed."""
+
+
+class Conversation(ABC):
+    """What was begun by ``Remote.converse``. Its output is standard output and standard error in one."""
+
+    def __init__(self, host: Host, script: Script) -> None:
+        self._host = host
+        self._script = script
+        self._heard = b""
+        self._started = False
+
+    def say(self, text: str) -> None:
+        """Send text to the script's standard input.
+
+        Raises:
+            RemoteError: it has ended, or the connection is lost.
+        """
+        try:
+            self._send(text.encode())
+        except (OSError, EOFError, Disconnected) as error:
+            raise failures.hung_up(self._host, self._script, str(error)) from error
+
+    def hear(self, seconds: float) -> str | None:
+        """Wait for the next line of its output, for at most that long; None once it has ended.
+
+        Raises:
+            RemoteError: nothing came in time, the connection is lost, or the script never began.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            line, found, rest = self._heard.partition(b"\n")
+            if found:
+                self._heard = rest
+                if self._started:
+                    return line.decode(errors="replace")
+                self._started = line + b"\n" == STARTED  # what comes before is a login shell's own
+                continue
+            data = self._next(deadline)
+            if not data:
+                return self._last_line()
+            self._heard += data
+
+    def _next(self, deadline: float) -> bytes:
+        try:
+            return self._receive(max(0.0, deadline - time.monotonic()))
+        except TimeoutError as error:
+            raise failures.says_nothing(self._host, self._script) from error
+        except (OSError, EOFError, Disconnected) as error:
+            raise failures.hung_up(self._host, self._script, str(error)) from error
+
+    def _last_line(self) -> str | None:
+        line, self._heard = self._heard, b""
+        if not self._started:
+            raise failures.hung_up(self._host, self._script, line.decode(errors="replace"))
+        return line.decode(errors="replace") if line else None
+
+    @abstractmethod
+    def close(self) -> None:
+        """Say no more: the script's standard input ends."""
+
+    @abstractmethod
+    def _send(self, data: bytes) -> None:
+        """Raises OSError, EOFError or Disconnected when nobody reads any more."""
+
+    @abstractmethod
+    def _receive(self, seconds: float) -> bytes:
+        """Some bytes of output, none at its end. Raises TimeoutError, and as _send does."""

@@ -1,0 +1,117 @@
+"""What ``--json`` prints, as models; docs/output.schema.json is made from them.
+
+``python -m scout_ollama.results`` prints that schema.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from scout_ollama.audit import Record, RunResult
+from scout_ollama.changes import Plan
+from scout_ollama.errors import Trouble
+from scout_ollama.proposal import Outcome
+
+
+class ChangeOutput(BaseModel):
+    """One change of the plan."""
+
+    host: str | None = Field(description="Host on which it is made; null for the cluster as a whole.")
+    title: str = Field(description="What is done.")
+    difference: list[str] = Field(description="What differs, line by line, without secrets.")
+
+
+class TroubleOutput(BaseModel):
+    """Something that went wrong."""
+
+    host: str | None = Field(description="Where; null for the cluster as a whole.")
+    what: str = Field(description="What happened.")
+    why: str = Field(description="Why, as far as is known.")
+    next: str = Field(description="What to type next.")
+
+
+class ProvedOutput(BaseModel):
+    """Something that was proved."""
+
+    host: str = Field(description="Where it was asked.")
+    line: str = Field(description="What holds.")
+
+
+class HostOutput(BaseModel):
+    """One host's part."""
+
+    host: str = Field(description="Name of the host.")
+    changes: int = Field(description="Changes that were made on it.")
+    trouble: str | None = Field(description="What went wrong there; null if nothing did.")
+    status: int | None = Field(None, description="Exit status of an ad hoc command.")
+    stdout: str | None = Field(None, description="Standard output of an ad hoc command.")
+    stderr: str | None = Field(None, description="Standard error of an ad hoc command.")
+
+
+class RunOutput(BaseModel):
+    """What came of one command on one cluster; the document has one for each cluster, by its name."""
+
+    result: RunResult | None = Field(description="How it ended; null for a plan that was only shown.")
+    changes: list[ChangeOutput] = Field(description="The plan.")
+    made: bool = Field(description="Whether any of it was made.")
+    hosts: list[HostOutput] = Field(description="The hosts, in the order of the inventory.")
+    proved: list[ProvedOutput] = Field(description="What was proved afterwards.")
+    troubles: list[TroubleOutput] = Field(description="What went wrong.")
+    undo: str = Field(description="Command that undoes it; empty if there is none.")
+    record: Record | None = Field(description="The run's line in the audit; null for a plan that was only shown.")
+
+
+def of(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as the document that ``RunOutput`` describes."""
+    return RunOutput(
+        result=outcome.result,
+        changes=[ChangeOutput(**change) for change in plan(outcome.plan)],
+        made=bool(outcome.made),
+        hosts=[_host(outcome, *row) for row in hosts(outcome)],
+        proved=[ProvedOutput(host=host, line=line) for host, line in outcome.proved],
+        troubles=[TroubleOutput(**trouble_of(trouble)) for trouble in outcome.all_troubles],
+        undo=outcome.undo,
+        record=outcome.record,
+    ).model_dump(mode="json")
+
+
+def hosts(outcome: Outcome) -> list[tuple[str, int, str | None]]:
+    """Return each selected host with the number of changes that were made there and its trouble, if it has any."""
+    told: dict[str, str] = {trouble.host: trouble.what for trouble in reversed(outcome.all_troubles) if trouble.host}
+    return [(name, sum(host == name for host, _ in outcome.made), told.get(name)) for name in outcome.hosts]
+
+
+def _host(outcome: Outcome, host: str, changes: int, trouble: str | None) -> HostOutput:
+    answer = outcome.answers.get(host)
+    said = {"status": answer.status, "stdout": answer.stdout, "stderr": answer.stderr} if answer else {}
+    return HostOutput(host=host, changes=changes, trouble=trouble, **said)
+
+
+def plan(plan: Plan) -> list[dict[str, Any]]:
+    """Return a plan as a list of ``host`` (null for the cluster), ``title`` and ``difference`` (lines)."""
+    return [{"host": change.host, "title": change.title, "difference": change.difference()} for change in plan]
+
+
+def trouble_of(trouble: Trouble) -> dict[str, str | None]:
+    """Return a trouble as ``host``, ``what``, ``why`` and ``next``."""
+    return {"host": trouble.host, "what": trouble.what, "why": trouble.why, "next": trouble.next}
+
+
+def digest(of_plan: Plan) -> str:
+    """Return the SHA-256 of a plan as it is shown: the same for the same plan, and nothing of a secret is in it."""
+    shown = re.sub(r"\(redacted [0-9a-f]+\)", "(redacted)", json.dumps(plan(of_plan)))
+    return hashlib.sha256(shown.encode()).hexdigest()
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of what a command that changes something prints with ``--json``."""
+    return TypeAdapter(dict[str, RunOutput]).json_schema()
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))

@@ -1,0 +1,60 @@
+"""Which clusters, and which of their hosts, a command is about."""
+
+from __future__ import annotations
+
+from scout_ollama.errors import Trouble
+from scout_ollama.inventory import Cluster, Host, OllamaCluster, ScoutCluster, Site
+
+
+def whole_clusters(site: Site, selector: str, command: str) -> list[Cluster]:
+    """Return the selected clusters that run an Ollama, for a command that is about a cluster as a whole.
+
+    Raises:
+        Trouble: none does, or the selector leaves out hosts of one.
+    """
+    hosts = site.select(selector)
+    clusters = [cluster for cluster in site.clusters_of(hosts) if cluster.runs_ollama]
+    for cluster in clusters:
+        left_out = [name for name in cluster.hosts if name not in {host.name for host in hosts}]
+        if left_out:
+            raise Trouble(
+                f"{selector} leaves out {', '.join(left_out)}",
+                why=f"inv {command} is for a whole cluster: hosts that are done already are left as they are",
+                next=f"inv {command} --hosts {cluster.name}",
+            )
+    if not clusters:
+        raise _runs_none(site, selector, command)
+    return clusters
+
+
+def gpu_hosts(site: Site, selector: str, command: str) -> list[Host]:
+    """Return the selected hosts that run an Ollama pod, for a command that may be about some of a cluster's hosts.
+
+    Raises:
+        Trouble: none does.
+    """
+    hosts = site.select(selector)
+    running = [host for host in hosts if site.clusters[host.cluster].runs_ollama and "gpu" in host.roles]
+    if not running:
+        raise _runs_none(site, selector, command)
+    return running
+
+
+def _runs_none(site: Site, selector: str, command: str) -> Trouble:
+    """Say who owns the Ollama that the selected clusters use, if they use one."""
+    chosen = site.clusters_of(site.select(selector))
+    scout = next((cluster for cluster in chosen if isinstance(cluster, ScoutCluster)), None)
+    what = f"no cluster in {selector} runs an Ollama of its own"
+    if scout is None:
+        why = "shared clusters do, and Scouts whose ollama_mode is deploy"
+        return Trouble(what, why=why, next="inv list-hosts --hosts ollama")
+    owner: OllamaCluster | None = site.ollama_cluster_of(scout)
+    if owner:
+        why = f"{scout.name} uses the Ollama of {owner.name}, which owns its version and its models"
+        return Trouble(what, why=why, next=f"inv {command} --hosts {owner.name}")
+    used = f", the Ollama at {scout.ollama_url}" if scout.ollama_url else ""
+    return Trouble(
+        what,
+        why=f"its ollama_mode is {scout.ollama_mode}{used}",
+        next=f"edit {scout.name}.yaml: ollama_mode: deploy, if it shall have one",
+    )
