@@ -35,6 +35,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
     @functools.wraps(function)
     def body(*args: P.args, **kwargs: P.kwargs) -> None:
         from scout_ollama.errors import Trouble
+        from scout_ollama.secrets import masked
 
         if isinstance(args[0], Context) and args[0].config.run.dry:
             raise Exit(
@@ -43,7 +44,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
         try:
             status = function(*args, **kwargs)
         except Trouble as trouble:
-            raise Exit(str(trouble), code=1) from None
+            raise Exit(masked(str(trouble)), code=1) from None
         except KeyboardInterrupt:
             raise Exit(
                 "interrupted: what is listed above was done; the same command again does the rest", code=1

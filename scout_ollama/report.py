@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble, printable
+from scout_ollama.secrets import masked, masked_values
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,7 @@ class Reporter:
 
     def heading(self, line: str) -> None:
         """Print a line about the run as a whole."""
-        self._console.print(printable(line), style="bold", markup=False, highlight=False)
+        self._console.print(printable(masked(line)), style="bold", markup=False, highlight=False)
 
     def plan(self, cluster: str, plan: Plan, *, in_full: bool) -> None:
         """Print what will differ, what is the same on several hosts once.
@@ -54,18 +55,18 @@ class Reporter:
 
     def warning(self, trouble: Trouble) -> None:
         """Print something that does not stop the run."""
-        self._console.print(str(trouble), style="yellow", markup=False, highlight=False)
+        self._console.print(masked(str(trouble)), style="yellow", markup=False, highlight=False)
 
     def troubles(self, troubles: Sequence[Trouble]) -> None:
         """Print every trouble, each with why and what to type next."""
         for trouble in troubles:
-            self._console.print(str(trouble), style="red", markup=False, highlight=False)
+            self._console.print(masked(str(trouble)), style="red", markup=False, highlight=False)
 
     def _print(self, host: str, line: str, style: str = "") -> None:
         from rich.text import Text
 
         prefix = Text(host.ljust(self._width), style=COLOURS[zlib.crc32(host.encode()) % len(COLOURS)])
-        self._console.print(prefix, Text(printable(line), style=style), soft_wrap=True)
+        self._console.print(prefix, Text(printable(masked(line)), style=style), soft_wrap=True)
 
 
 def stderr_console() -> Console:
@@ -78,7 +79,7 @@ def stderr_console() -> Console:
 
 def print_json(document: Any) -> None:
     """Print a JSON document, and nothing else, on standard output."""
-    json.dump(document, sys.stdout, indent=2, default=str)
+    json.dump(masked_values(document), sys.stdout, indent=2, default=lambda value: masked(str(value)))
     print()
 
 
