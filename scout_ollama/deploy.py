@@ -147,12 +147,14 @@ def _all(trouble: Trouble) -> list[Trouble]:
 
 
 def wanted_objects(job: Job, reporter: Reporter) -> list[KubeObject]:
-    """Return the objects that shall be there, once the files they come from are known to be good.
+    """Return the objects that shall be there, once the files and secrets they come from are known to be good.
 
     Raises:
-        Trouble: a file is missing, or the certificate is not one that clients will accept.
+        Trouble: a file or a secret is missing, or the certificate is not one that clients will accept.
     """
     job.site.check_files([job.cluster])
+    if job.harbor:
+        job.harbor.login()  # a command may ask for it: before any host is touched
     if isinstance(job.cluster, OllamaCluster):
         for flaw in certificates.require_good(job.cluster):
             reporter.warning(Trouble(flaw.what, why=flaw.why, next=flaw.next))
