@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scout_ollama.secrets import masked
+from scout_ollama.secrets import masked_values
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,7 +55,7 @@ class Record(BaseModel):
         """Return the record as one line of JSON in ASCII, ``LINE_BYTES`` long; what is too long for it is shortened."""
         for longest in (4000, 1000, 200, 60):
             document = {name: _shortened(value, longest) for name, value in self.model_dump(mode="json").items()}
-            text = masked(json.dumps(document))
+            text = json.dumps(masked_values(document))
             if len(text) <= LINE_BYTES:
                 break
         return text.ljust(LINE_BYTES)

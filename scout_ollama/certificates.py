@@ -1,13 +1,15 @@
-"""Whether a certificate and its key, given as files, will do for an endpoint: found out before they are used.
+"""Whether a certificate and its key will do for an endpoint: found out before they are used.
 
 An ingress controller that is given a bad certificate does not complain: Traefik serves one of its own instead, and
-clients fail. So the files are read here as OpenSSL would read them, and judged as a client would.
+clients fail. So they are read here as OpenSSL would read them, and judged as a client would.
 """
 
+import os
 import shlex
 import ssl
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -16,11 +18,17 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from scout_ollama.errors import Trouble
-from scout_ollama.inventory import OllamaCluster, Tls
+from scout_ollama.inventory import OllamaCluster, SecretSource, Tls
 
 SOON = timedelta(days=30)
 """A certificate with less time left than this is worth a warning."""
@@ -50,20 +58,20 @@ def require_good(cluster: OllamaCluster) -> list[Flaw]:
 
 
 def flaws(tls: Tls, hostname: str) -> list[Flaw]:
-    """Everything that is wrong with these files as the certificate of ``https://hostname``; reads them, no more."""
+    """Everything that is wrong with these as certificate and key of ``https://hostname``; reads them, no more."""
     try:
-        chain, key = read_chain(tls.certificate), _public_half(tls.key)
+        chain, key = read_chain(tls.certificate), _private_key(tls.key)
     except Trouble as trouble:
         return [Flaw(trouble.what, trouble.why, trouble.next)]
     found = [
-        *_match(chain, key, tls),
+        *_match(chain, _spki(key.public_key()), tls),
         *_validity(chain, tls),
         *_names(chain[0], hostname, tls),
         *_order(chain, tls),
         *_exposure(tls),
     ]
     if tls.ca and not any(flaw.fatal for flaw in found):
-        found += _verification(tls, tls.ca, hostname)
+        found += _verification(tls, key, tls.ca, hostname)
     return found
 
 
@@ -114,18 +122,25 @@ def read_chain(file: Path) -> list[x509.Certificate]:
     return chain
 
 
-def _public_half(file: Path) -> bytes:
-    """The public key that belongs to the private key in a PEM file."""
+def _private_key(source: SecretSource) -> PrivateKeyTypes:
+    """The private key that a secret is; raises ``Trouble`` if it is none, or if the secret cannot be read."""
     try:
-        return _spki(load_pem_private_key(_content(file), password=None).public_key())
+        return load_pem_private_key(source.read().reveal().encode(), password=None)
     except TypeError:  # how cryptography says that it wants a passphrase
-        strip = _command("openssl", "pkey", "-in", file, "-out", "NEW.key")
+        strip = _openssl_pkey(source, "-out", "NEW.key")
         raise Trouble(
-            f"{file} has a passphrase", why="the ingress controller has no way to give one", next=strip
+            f"{source} has a passphrase", why="the ingress controller has no way to give one", next=strip
         ) from None
     except (ValueError, UnsupportedAlgorithm):
-        show = _command("openssl", "pkey", "-noout", "-check", "-in", file)
-        raise Trouble(f"{file} is not a private key", why="it holds no PEM key that can be read", next=show) from None
+        show = _openssl_pkey(source, "-noout", "-check")
+        raise Trouble(f"{source} is not a private key", why="it holds no PEM key that can be read", next=show) from None
+
+
+def _openssl_pkey(source: SecretSource, *options: str) -> str:
+    """What to type so that OpenSSL reads the key."""
+    if source.file and not source.field:
+        return _command("openssl", "pkey", "-in", source.file, *options)
+    return f"pipe {source} into: {_command('openssl', 'pkey', *options)}"
 
 
 def _content(file: Path) -> bytes:
@@ -213,13 +228,13 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 def _exposure(tls: Tls) -> Iterator[Flaw]:
     if b"PRIVATE KEY-----" in tls.certificate.read_bytes():
         yield Flaw(f"{tls.certificate} holds a private key", "certificates are public", "remove the key from it")
-    if tls.key.stat().st_mode & stat.S_IROTH:
-        change = _command("chmod", "600", tls.key)
-        yield Flaw(f"everybody on this machine can read {tls.key}", "its mode says so", change, fatal=False)
+    if (file := tls.key.file) and file.stat().st_mode & stat.S_IROTH:
+        change = _command("chmod", "600", file)
+        yield Flaw(f"everybody on this machine can read {file}", "its mode says so", change, fatal=False)
 
 
-def _verification(tls: Tls, ca: Path, hostname: str) -> Iterator[Flaw]:
-    """A TLS handshake in memory, between a server with these files and a client that trusts ``ca`` alone."""
+def _verification(tls: Tls, key: PrivateKeyTypes, ca: Path, hostname: str) -> Iterator[Flaw]:
+    """A TLS handshake in memory, between a server with this certificate and a client that trusts ``ca`` alone."""
     verify = _command("openssl", "verify", "-CAfile", ca, "-untrusted", tls.certificate, tls.certificate)
     try:
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -233,12 +248,25 @@ def _verification(tls: Tls, ca: Path, hostname: str) -> Iterator[Flaw]:
         return
     try:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.load_cert_chain(tls.certificate, tls.key)
+        with _through_a_pipe(key) as pipe:
+            server.load_cert_chain(tls.certificate, pipe)
         _shake_hands(client, server, hostname)
     except ssl.SSLCertVerificationError as error:
         yield Flaw(f"{ca} does not verify {tls.certificate}", error.verify_message, verify)
     except ssl.SSLError as error:
         yield Flaw(f"{tls.certificate} does not work for TLS", error.reason or str(error), verify)
+
+
+@contextmanager
+def _through_a_pipe(key: PrivateKeyTypes) -> Iterator[str]:
+    """The name of a pipe that holds the key as PEM: ``ssl`` reads keys by name only, and no disk is to see this one."""
+    reading, writing = os.pipe()
+    try:
+        with open(writing, "wb") as end:  # noqa: PTH123 - a descriptor, not a path
+            end.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        yield f"/dev/fd/{reading}"
+    finally:
+        os.close(reading)
 
 
 def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, hostname: str) -> None:

@@ -120,7 +120,7 @@ class PullImage:
                 f"cannot pull {self.image}",
                 host=self.host,
                 why=why,
-                next="correct harbor.username and harbor.password_file in the staging cluster's file"
+                next="correct harbor.username and harbor.password in the staging cluster's file"
                 if refused
                 else "bring the image into the registry, or correct ollama.version; then the same command again",
             ) from failure

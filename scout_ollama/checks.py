@@ -180,7 +180,7 @@ def _registry(host: Host, harbor: Harbor | None, facts: HostFacts) -> Iterator[F
             host.name,
             f"Harbor refuses {harbor.username}",
             f"authentication failed at {harbor.url}: no image would come, so nothing is written",
-            "correct harbor.username and harbor.password_file in the staging cluster's file",
+            "correct harbor.username and harbor.password in the staging cluster's file",
         )
     elif answer not in ("200", "401"):
         last = facts.registry.text.strip().splitlines()[-1:] or ["it said nothing"]

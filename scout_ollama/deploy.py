@@ -46,9 +46,12 @@ def wanted_objects(site: Site, cluster: Cluster) -> tuple[list[KubeObject], list
     """Return the objects that shall be there, and flaws of the certificate that do not keep it from serving.
 
     Raises:
-        Trouble: a file is missing, or the certificate is not one that clients will accept.
+        Trouble: a file or a secret is missing, or the certificate is not one that clients will accept.
     """
     site.check_files([cluster])
+    harbor = site.harbor_of(cluster)
+    if harbor:
+        harbor.login()  # a command may ask for it: before any host is touched
     flaws: list[Trouble] = []
     if isinstance(cluster, OllamaCluster):
         found = certificates.require_good(cluster)

@@ -136,8 +136,8 @@ def read_host(remote: Reader, *, store: str, harbor: Harbor | None) -> HostFacts
 def _for_curl(harbor: Harbor) -> bytes:
     """Return the registry's credentials as a line of curl's configuration, and its CA below."""
     line = ""
-    if harbor.username and (password := harbor.password):
-        user = f"{harbor.username}:{password.reveal()}".replace("\\", "\\\\").replace('"', '\\"')
+    if login := harbor.login():
+        user = f"{login[0]}:{login[1].reveal()}".replace("\\", "\\\\").replace('"', '\\"')
         line = f'user = "{user}"'
     return f"{line}\n".encode() + (harbor.ca.read_bytes() if harbor.ca else b"")
 

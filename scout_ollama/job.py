@@ -53,8 +53,7 @@ class Job:
     @property
     def harbor(self) -> Harbor | None:
         """The registry through which an air-gapped cluster gets its images."""
-        staging = self.site.staging_of(self.cluster) if self.cluster.air_gapped else None
-        return staging.harbor if staging else None
+        return self.site.harbor_of(self.cluster)
 
     @property
     def servers(self) -> list[str]:

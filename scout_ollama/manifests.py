@@ -26,6 +26,7 @@ from scout_ollama.inventory import (
     Site,
     StagingCluster,
 )
+from scout_ollama.secrets import REDACTED
 
 if TYPE_CHECKING:
     import jinja2
@@ -101,10 +102,10 @@ def ollama_objects(site: Site, cluster: Cluster, *, with_secrets: bool = True) -
     """Return the objects that run Ollama on one cluster, in the order in which they are applied.
 
     A shared cluster is reached through its ingress; a Scout cluster in ``deploy`` mode only from Open WebUI's
-    namespace. Without ``with_secrets`` the certificate and key files are not read: ``(redacted)`` stands there.
+    namespace. Without ``with_secrets`` certificate and key are not read: ``(redacted)`` stands there.
 
     Raises:
-        Trouble: the cluster runs no Ollama, or its GPU hosts differ in their number of GPUs.
+        Trouble: the cluster runs no Ollama, its GPU hosts differ in their number of GPUs, or the key cannot be read.
     """
     ollama = settings(cluster)
     if isinstance(cluster, OllamaCluster):
@@ -255,13 +256,14 @@ def _gpus_each(cluster: str, hosts: Sequence[Host]) -> int:
 
 
 def _endpoint(ollama: SharedOllama, with_secrets: bool) -> Endpoint:
-    def encoded(path: Path) -> str:
-        return base64.b64encode(path.read_bytes() if with_secrets else b"(redacted)").decode()
-
+    certificate = key = REDACTED.encode()
+    if with_secrets:
+        certificate = ollama.tls.certificate.read_bytes()
+        key = f"{ollama.tls.key.read().reveal()}\n".encode()
     return Endpoint(
         hostname=ollama.hostname,
-        certificate_base64=encoded(ollama.tls.certificate),
-        key_base64=encoded(ollama.tls.key),
+        certificate_base64=base64.b64encode(certificate).decode(),
+        key_base64=base64.b64encode(key).decode(),
         allowed_clients=tuple(str(network) for network in ollama.allowed_clients),
     )
 

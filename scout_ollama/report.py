@@ -16,7 +16,7 @@ from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble, printable
 from scout_ollama.logs import LOGGER
 from scout_ollama.proposal import Outcome, counted
-from scout_ollama.secrets import masked
+from scout_ollama.secrets import masked, masked_values
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,12 +110,12 @@ class Reporter:
         LOGGER.info("%s %s", host or "-", line)
         prefix = Text(host.ljust(self._width), style=COLOURS[zlib.crc32(host.encode()) % len(COLOURS)])
         with suppress(OSError):  # the terminal may be gone
-            self._console.print(prefix, Text(masked(printable(line)), style=style), soft_wrap=True)
+            self._console.print(prefix, Text(printable(masked(line)), style=style), soft_wrap=True)
 
     def _write(self, text: str, style: str) -> None:
         LOGGER.info("%s", text)
         with suppress(OSError):
-            self._console.print(masked(printable(text)), style=style, markup=False, highlight=False)
+            self._console.print(printable(masked(text)), style=style, markup=False, highlight=False)
 
     def _table(self, table: Table) -> None:
         with suppress(OSError):
@@ -139,8 +139,8 @@ def print_troubles(troubles: Sequence[Trouble]) -> None:
 
 def print_json(document: Any) -> None:
     """Print a JSON document, and nothing else, on standard output."""
-    print(masked(json.dumps(document, indent=2, default=str)))
-    sys.stdout.flush()
+    json.dump(masked_values(document), sys.stdout, indent=2, default=lambda value: masked(str(value)))
+    print(flush=True)
 
 
 def print_text(renderable: Any) -> None:
@@ -161,7 +161,7 @@ def _table(rows: Sequence[tuple[str, int, str | None]]) -> Table:
         result = "failed" if trouble else "done" if changes else "as it was"
         detail = trouble or (counted(changes) if changes else "")
         table.add_row(
-            *(Text(masked(printable(cell))) for cell in (host, result, detail)), style="red" if trouble else ""
+            *(Text(printable(masked(cell))) for cell in (host, result, detail)), style="red" if trouble else ""
         )
     return table
 

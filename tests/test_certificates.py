@@ -3,7 +3,7 @@
 import hashlib
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -29,6 +29,7 @@ from scout_ollama.inventory import OllamaCluster, Tls
 
 HOSTNAME = "ollama.phi.example.edu"
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Elsewhere = tuple[str, Callable[[Sequence["Issued"], str], Tls]]
 
 
 def curve_key() -> Key:
@@ -275,7 +276,7 @@ def test_files_that_hold_something_else(files: Files) -> None:
 @pytest.mark.parametrize("content", [b"", b"\0\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_garbage_is_told_not_thrown(files: Files, content: bytes) -> None:
     tls = files.tls([leaf(), MIDDLE])
-    for file in (tls.certificate, tls.key, tls.ca):
+    for file in (tls.certificate, tls.key.file, tls.ca):
         assert file
         before = file.read_bytes()
         file.write_bytes(content)
@@ -285,7 +286,7 @@ def test_garbage_is_told_not_thrown(files: Files, content: bytes) -> None:
 
 def test_a_missing_file(files: Files) -> None:
     tls = files.tls([leaf(), MIDDLE])
-    tls.key.unlink()
+    (files.directory / "phi.key").unlink()
     assert only(flaws(tls, HOSTNAME)) == Flaw("cannot read phi.key", "No such file or directory", "ls -l phi.key")
 
 
@@ -299,9 +300,49 @@ def test_a_key_among_the_certificates(files: Files) -> None:
 
 def test_a_key_that_everybody_can_read(files: Files) -> None:
     tls = files.tls([leaf(), MIDDLE])
-    tls.key.chmod(0o644)
+    (files.directory / "phi.key").chmod(0o644)
     flaw = only(flaws(tls, HOSTNAME))
     assert (flaw.next, flaw.fatal) == ("chmod 600 phi.key", False)
+
+
+@pytest.fixture(params=["command", "environment"])
+def elsewhere(request: pytest.FixtureRequest, files: Files, monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
+    """The files of an endpoint, its key not among them: a command prints it, or it is in the environment."""
+
+    def tls(chain: Sequence[Issued], key: str) -> Tls:
+        given = files.tls(chain, key=key)
+        (files.directory / "phi.key").unlink()
+        monkeypatch.setenv("PHI_KEY", key)
+        # Each case has a command of its own, since one that was run is not run again.
+        (files.directory / "vault").write_text(f"#!/bin/sh\n# {files.directory}\ncat <<'END'\n{key}\nEND\n")
+        (files.directory / "vault").chmod(0o700)
+        vault = str(files.directory / "vault")
+        source = {"command": {"command": [vault]}, "environment": {"environment": "PHI_KEY"}}[request.param]
+        return Tls(certificate=given.certificate, key=source, ca=given.ca)
+
+    name = {"command": f"what {files.directory}/vault prints", "environment": "the environment variable PHI_KEY"}
+    return name[request.param], tls
+
+
+def test_a_key_that_is_in_no_file_is_good(elsewhere: Elsewhere) -> None:
+    server = leaf()
+    assert flaws(elsewhere[1]([server, MIDDLE], server.key_pem()), HOSTNAME) == []
+
+
+def test_a_key_that_is_in_no_file_is_named_by_its_source(elsewhere: Elsewhere) -> None:
+    name, tls = elsewhere
+    flaw = only(flaws(tls([leaf(), MIDDLE], leaf().key_pem()), HOSTNAME))
+    assert flaw.what == f"{name} is not the key of the certificate"
+
+
+def test_what_is_no_key_is_told_with_the_way_to_look_at_it(elsewhere: Elsewhere) -> None:
+    name, tls = elsewhere
+    server = leaf()
+    flaw = only(flaws(tls([server, MIDDLE], server.pem), HOSTNAME))
+    assert (flaw.what, flaw.next) == (
+        f"{name} is not a private key",
+        f"pipe {name} into: openssl pkey -noout -check",
+    )
 
 
 def test_the_fingerprint_is_that_of_the_first_certificate(files: Files) -> None:

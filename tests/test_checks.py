@@ -80,7 +80,7 @@ def test_a_harbor_that_refuses_the_credentials_is_told_before_they_are_written_a
     with_robot = HARBOR.model_copy(update={"username": "robot$pull"})
     (finding,) = on_host(OLLAMA, host_facts(registry=Section(0, "401")), with_robot)
     assert finding.what == "Harbor refuses robot$pull"
-    assert "harbor.password_file" in finding.next
+    assert "harbor.password" in finding.next
 
 
 def test_a_missing_model_is_told_with_the_command_that_brings_it_but_stops_nothing() -> None:

@@ -183,6 +183,26 @@ def test_render_shows_no_key_that_is_there(site: Path) -> None:
     assert "aHVudGVyMg" not in said, "hunter2 in base64"
 
 
+def test_to_list_and_to_render_asks_for_no_secret(site: Path) -> None:
+    """The command would leave a file, the variable is not set."""
+    edit(site / "phi.yaml", "key: secrets/phi.key", "key: {command: [touch, asked]}")
+    with (site / "staging.yaml").open("a") as staging:
+        staging.write("  username: robot\n  password: {environment: NO_SUCH_VARIABLE}\n")
+    for words in (("list-hosts",), ("list-hosts", "--json"), ("render", "--hosts", "phi")):
+        said = typed(*words, "--site", str(site))
+        assert (said.status, said.err) == (0, ""), words
+    assert not (site / "asked").exists()
+
+
+def test_a_command_that_gives_no_secret_is_told_before_a_host_is_touched(closed: Path) -> None:
+    edit(closed / "phi.yaml", "key: secrets/phi.key", "key: {command: [sh, -c, echo hunter2; exit 3]}")
+    said = typed("deploy-ollama", "--site", str(closed), "--hosts", "phi", "--yes")
+    assert said.status == 1
+    assert "cannot read what sh prints\n  why: it was ended with status 3\n" in said.err
+    assert "phi-gpu-1" not in said.err
+    assert "hunter2" not in said.err
+
+
 # -- deploying what cannot be deployed
 
 

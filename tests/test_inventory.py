@@ -1,5 +1,6 @@
 """The site as shipped, and what is computed from it."""
 
+import re
 import subprocess
 import sys
 from ipaddress import ip_address, ip_network
@@ -132,7 +133,7 @@ def test_files_are_relative_to_the_inventory_and_a_tilde_is_home(
     (tmp_path / "nonphi.yaml").write_text(text.replace("secrets/ca.crt", "/etc/ssl/ca.crt"))
     tls = ollama(load_site(tmp_path), "nonphi").ollama.tls
     assert tls.certificate == tmp_path / "secrets/nonphi.crt"
-    assert tls.key == Path("/home/operator/nonphi.key")
+    assert tls.key.file == Path("/home/operator/nonphi.key")
     assert tls.ca == Path("/etc/ssl/ca.crt")
 
 
@@ -209,23 +210,75 @@ hosts:
     assert "s-1" not in str(refused.value)
 
 
+def staging_with(directory: Path, password: str) -> tuple[Site, StagingCluster]:
+    """A site of one staging cluster, the source of Harbor's password given."""
+    text = (SHIPPED / "staging.yaml").read_text()
+    text = re.sub(r".*(kubeconfig|ca\.crt).*\n", "", text)
+    (directory / "staging.yaml").write_text(f"{text}  username: robot\n  password: {password}\n")
+    site = load_site(directory)
+    cluster = site.clusters["staging"]
+    assert isinstance(cluster, StagingCluster)
+    return site, cluster
+
+
 def test_harbors_password_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
-    text = (SHIPPED / "staging.yaml").read_text() + "  username: robot\n  password_file: secrets/harbor\n"
-    (tmp_path / "staging.yaml").write_text(text)
-    staging = load_site(tmp_path).clusters["staging"]
-    assert isinstance(staging, StagingCluster)
-    with pytest.raises(Trouble, match="No such file or directory"):
-        _ = staging.harbor.password
+    _, staging = staging_with(tmp_path, "secrets/harbor")
+    with pytest.raises(Trouble, match=r"cannot read .*/secrets/harbor"):
+        staging.harbor.login()
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets/harbor").write_text("hunter2\n")
-    assert staging.harbor.password == Secret("hunter2")
+    assert staging.harbor.login() == ("robot", Secret("hunter2"))
     assert "hunter2" not in repr(staging.model_dump())
 
 
-def test_harbor_without_a_password_file_is_anonymous(site: Site) -> None:
+def test_a_password_of_several_lines_is_none(tmp_path: Path) -> None:
+    _, staging = staging_with(tmp_path, "harbor")
+    (tmp_path / "harbor").write_text("hunter2\nurl = file:///etc/passwd\n")
+    with pytest.raises(Trouble) as refused:
+        staging.harbor.login()
+    assert str(refused.value).splitlines() == [
+        f"{tmp_path}/harbor is not a password",
+        "  why: a password is one line, and what is read has more",
+        "  next: correct harbor.password",
+    ]
+
+
+def test_a_password_where_the_name_of_its_file_should_stand_is_not_repeated(tmp_path: Path) -> None:
+    for password in ("hunter2", "hunter2" * 50):
+        site, _ = staging_with(tmp_path, password)
+        with pytest.raises(InventoryError) as refused:
+            site.check_files(site.clusters.values())
+        assert str(refused.value).splitlines()[1] == (
+            f"  {tmp_path}/staging.yaml: harbor.password: names a file that does not exist; give it there, or correct "
+            "the path"
+        )
+
+
+def test_an_unset_variable_is_found_before_a_host_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, staging = staging_with(tmp_path, "{environment: HARBOR_PASSWORD}")
+    monkeypatch.delenv("HARBOR_PASSWORD", raising=False)
+    with pytest.raises(
+        InventoryError,
+        match=r"harbor\.password: HARBOR_PASSWORD is not set in the environment; set it there, or correct its name",
+    ):
+        site.check_files(site.clusters.values())
+    monkeypatch.setenv("HARBOR_PASSWORD", "hunter2")
+    site.check_files(site.clusters.values())
+    assert staging.harbor.login() == ("robot", Secret("hunter2"))
+
+
+def test_a_command_is_not_run_to_check_files(tmp_path: Path) -> None:
+    site, staging = staging_with(tmp_path, "{command: [sh, -c, 'touch ran; echo hunter2']}")
+    site.check_files(site.clusters.values())
+    assert not (tmp_path / "ran").exists()
+    assert staging.harbor.login() == ("robot", Secret("hunter2"))
+    assert (tmp_path / "ran").exists()
+
+
+def test_harbor_without_a_password_is_anonymous(site: Site) -> None:
     staging = site.clusters["staging"]
     assert isinstance(staging, StagingCluster)
-    assert staging.harbor.password is None
+    assert staging.harbor.login() is None
     assert staging.harbor.projects["nvcr.io"] == "nvidia-proxy"
 
 

@@ -357,9 +357,48 @@ def test_deploy_needs_a_host_with_a_gpu_or_cpu_only_and_in_an_air_gap_staging(re
 
 def test_a_user_name_without_its_password(refusal: Refusal) -> None:
     assert refusal("staging.yaml", ("  ca:", "  username: robot\n  ca:")) == [
-        "hosts/staging.yaml: harbor: has one of username and password_file; give both, or neither for anonymous pulls "
+        "hosts/staging.yaml: harbor: has one of username and password; give both, or neither for anonymous pulls "
         "(line 11)"
     ]
+
+
+ONE_OF = "has to have exactly one of file, environment and command"
+
+SECRET = {
+    "the old name": ("password_file: hunter2", "_file: is not a known key; did you mean password?"),
+    "a number": (
+        "password: 12345678",
+        ": is neither the name of a file nor a mapping with one of file, environment and command",
+    ),
+    "a list": (
+        "password: [hunter2]",
+        ": is neither the name of a file nor a mapping with one of file, environment and command",
+    ),
+    "an empty name": ("password: ''", ": is empty; it takes the name of a file"),
+    "the home of nobody": ("password: ~hunter2", ": names the home of a user that this machine does not know"),
+    "no source": ("password: {field: a}", f": {ONE_OF}"),
+    "two sources": ("password: {file: a, environment: HUNTER}", f": {ONE_OF}"),
+    "a key that no source has": ("password: {value: hunter2}", ".value: is not a known key; "),
+    "what is no variable": (
+        "password: {environment: hunter2!}",
+        ".environment: is not the name of an environment variable",
+    ),
+    "a command as a shell would take it": (
+        "password: {command: op read x}",
+        ".command: is 'op read x', not a list; List of a program and its arguments, run without a shell, that prints "
+        "the secret",
+    ),
+    "an empty command": ("password: {command: []}", ".command: is empty; List of a program"),
+    "a command without a program": ("password: {command: ['', x]}", ": has a command without a program"),
+}
+
+
+@pytest.mark.parametrize(("line", "problem"), SECRET.values(), ids=SECRET)
+def test_the_source_of_a_secret_is_refused_for(refusal: Refusal, line: str, problem: str) -> None:
+    told = refusal("staging.yaml", ("  ca:", f"  username: robot\n  {line}\n  ca:"))
+    assert told[-1].startswith(f"hosts/staging.yaml: harbor.password{problem}")
+    assert told[-1].endswith("(line 14)")
+    assert not any("hunter2" in problem or "12345678" in problem for problem in told)
 
 
 def test_a_cluster_has_hosts(refusal: Refusal) -> None:
@@ -483,12 +522,12 @@ def test_what_is_nested_without_end(refusal: Refusal) -> None:
 def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(refusal: Refusal) -> None:
     problems = refusal(
         "staging.yaml",
-        ("  ca: secrets/ca.crt", "  password: hunter2\n  ca: |\n    -----BEGIN hunter2-----\n    hunter2"),
+        ("  ca: secrets/ca.crt", "  passwort: hunter2\n  ca: |\n    -----BEGIN hunter2-----\n    hunter2"),
         ("url: https://", "url: https://robot:hunter2@"),
     )
     assert problems == [
         "hosts/staging.yaml: harbor.url: holds a user name or password; a URL here is https://host[:port] (line 12)",
-        "hosts/staging.yaml: harbor.password: is not a known key; did you mean password_file? (line 13)",
+        "hosts/staging.yaml: harbor.passwort: is not a known key; did you mean password? (line 13)",
         "hosts/staging.yaml: harbor.ca: is not one line of printable text; no value of an inventory is longer "
         "than a line "
         "(line 14)",

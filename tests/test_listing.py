@@ -103,6 +103,6 @@ def test_no_file_that_the_inventory_names_is_read(tmp_path: Path) -> None:
     for name in ("phi.key", "harbor.password"):
         (tmp_path / "secrets" / name).write_text(sentinel)
     with (tmp_path / "staging.yaml").open("a") as staging:
-        staging.write("  username: robot\n  password_file: secrets/harbor.password\n")
+        staging.write("  username: robot\n  password: secrets/harbor.password\n")
     site = load_site(tmp_path)
     assert sentinel not in json.dumps(rows(site, site.hosts)) + "".join(printed(site, "*"))

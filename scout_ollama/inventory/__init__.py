@@ -18,6 +18,7 @@ from .models import (
     StagingCluster,
     Tls,
 )
+from .secret_source import SecretSource
 from .site import Site
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "OpenWebUI",
     "ScoutCluster",
     "ScoutModel",
+    "SecretSource",
     "SharedOllama",
     "Site",
     "Ssh",

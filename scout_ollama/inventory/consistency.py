@@ -42,9 +42,9 @@ class Consistency:
             yield from _mode(cluster)
             yield from self._attached(cluster)
         if isinstance(cluster, StagingCluster) and (cluster.harbor.username is None) != (
-            cluster.harbor.password_file is None
+            cluster.harbor.password is None
         ):
-            yield ("harbor",), "has one of username and password_file", "give both, or neither for anonymous pulls"
+            yield ("harbor",), "has one of username and password", "give both, or neither for anonymous pulls"
 
     def _unique(self, cluster: Cluster) -> Iterator[Finding]:
         """Hosts of this cluster whose name or address an earlier host has; every clash is told once."""

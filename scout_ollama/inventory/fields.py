@@ -169,7 +169,7 @@ def _local_file(path: Path, info: ValidationInfo) -> Path:
     try:
         expanded = path.expanduser()
     except RuntimeError:
-        raise ValueError(f"{shown(str(path))} names the home of a user that this machine does not know") from None
+        raise ValueError("names the home of a user that this machine does not know") from None
     directory: Path = (info.context or {}).get("directory", Path())
     return directory / expanded
 

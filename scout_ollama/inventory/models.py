@@ -3,6 +3,7 @@
 The descriptions of the fields are the manual: the schema for editors and the error messages are made from them.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
@@ -27,6 +28,7 @@ from .fields import (
     UserName,
     Version,
 )
+from .secret_source import SecretField
 
 Environment = Literal["phi", "non-phi"]
 Role = Literal["server", "agent", "gpu"]
@@ -65,10 +67,10 @@ class Host(Wanted):
 
 
 class Tls(Wanted):
-    """Certificate of the Ollama endpoint, provided as files."""
+    """Certificate of the Ollama endpoint, provided as files, its key as a secret."""
 
     certificate: LocalFile = Field(description="PEM file: the certificate, then its chain, without the root.")
-    key: LocalFile = Field(description="PEM file: the private key of the certificate, without a passphrase.")
+    key: SecretField = Field(description="Secret: the private key of the certificate, PEM without a passphrase.")
     ca: LocalFile | None = Field(None, description="PEM file: the CA that clients verify with, if it is a private one.")
 
 
@@ -155,7 +157,7 @@ class Harbor(Wanted):
     url: HttpsUrl = Field(description="Address of Harbor: https://host[:port].")
     ca: LocalFile | None = Field(None, description="PEM file: the CA that signed Harbor's certificate, if private.")
     username: str | None = Field(None, description="User or robot account that may pull; without it, anonymous.")
-    password_file: LocalFile | None = Field(None, description="File that holds the password and nothing else.")
+    password: SecretField | None = Field(None, description="Secret: the password of that user.")
     projects: dict[DnsName, ProjectName] = Field(
         {
             "docker.io": "dockerhub-proxy",
@@ -167,17 +169,15 @@ class Harbor(Wanted):
         description="Harbor's proxy project for each upstream registry.",
     )
 
-    @property
-    def password(self) -> Secret | None:
-        """What ``password_file`` holds, read when asked for; ``Trouble`` if it cannot be read."""
-        if self.password_file is None:
+    def login(self) -> tuple[str, Secret] | None:
+        """User and password, which is read now; None for anonymous. ``Trouble`` if it cannot be read, or is no line."""
+        if not self.username or not self.password:
             return None
-        try:
-            return Secret(self.password_file.read_text(encoding="utf-8").strip())
-        except (OSError, UnicodeDecodeError) as error:
-            why = str(error.strerror) if isinstance(error, OSError) else "it is not UTF-8 text"
-            file = self.password_file
-            raise Trouble(f"cannot read Harbor's password from {file}", why=why, next=f"ls -l {file}") from None
+        password = self.password.read()
+        if re.search(r"[\r\n]", password.reveal()):
+            why = "a password is one line, and what is read has more"
+            raise Trouble(f"{self.password} is not a password", why=why, next="correct harbor.password")
+        return self.username, password
 
 
 class OpenWebUI(Wanted):

@@ -9,8 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import Trouble
-from .models import Cluster, Host, OllamaCluster, ScoutCluster, StagingCluster
+from .models import Cluster, Harbor, Host, OllamaCluster, ScoutCluster, StagingCluster
 from .problems import Problem, Where, refuse
+from .secret_source import SecretSource
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Site:
         staging = self.clusters.get(cluster.staging or "")
         return staging if isinstance(staging, StagingCluster) else None
 
+    def harbor_of(self, cluster: Cluster) -> Harbor | None:
+        """The registry through which an air-gapped cluster gets its images; None for one that is not."""
+        staging = self.staging_of(cluster) if cluster.air_gapped else None
+        return staging.harbor if staging else None
+
     def ollama_cluster_of(self, scout: ScoutCluster) -> OllamaCluster | None:
         """The shared cluster of this site that ``scout`` uses, by its name or by its URL; None if it uses none."""
         if scout.ollama_mode != "external":
@@ -77,10 +83,10 @@ class Site:
         return [scout for scout in scouts if self.ollama_cluster_of(scout) is cluster]
 
     def check_files(self, clusters: Iterable[Cluster]) -> None:
-        """Each certificate, key, CA, password file and kubeconfig of these clusters and their staging can be read.
+        """Each certificate, key, CA, password and kubeconfig of these clusters and their staging is there to be read.
 
-        Apart from ``load_site`` because to list or render takes none of them. Raises ``InventoryError`` with all that
-        cannot.
+        Apart from ``load_site`` because to list or render takes none of them. No command that gives a secret is run.
+        Raises ``InventoryError`` with all that is not there.
         """
         wanted = {cluster.name: cluster for cluster in clusters}
         stagings = [staging for cluster in wanted.values() if (staging := self.staging_of(cluster))]
@@ -88,10 +94,10 @@ class Site:
         refuse(
             self.root,
             [
-                Problem(self.file_of(cluster), where, wrong, "give it there, or correct the path")
+                Problem(self.file_of(cluster), where, wrong, right)
                 for cluster in wanted.values()
-                for where, file in _files(cluster)
-                if (wrong := _unreadable(file))
+                for where, source in _sources(cluster)
+                for wrong, right in _lacking(source)
             ],
         )
 
@@ -125,26 +131,35 @@ def _is_called(host: Host, part: str) -> bool:
     return fnmatchcase(host.name, part) or fnmatchcase(host.name, f"{host.cluster}-{part}")
 
 
-def _files(cluster: Cluster) -> Iterator[tuple[Where, Path | None]]:
-    """Files on this machine that work on ``cluster`` reads, by where they are named."""
+def _sources(cluster: Cluster) -> Iterator[tuple[Where, Path | SecretSource | None]]:
+    """What work on ``cluster`` reads on this machine, by where it is named."""
     yield ("ssh", "key_file"), cluster.ssh.key_file
     for name, host in cluster.hosts.items():
         if host.ssh.key_file != cluster.ssh.key_file:
             yield ("hosts", name, "ssh", "key_file"), host.ssh.key_file
     if (ollama := cluster.runs_ollama) and ollama.tls:
-        for name, file in ollama.tls:
-            yield ("ollama", "tls", name), file
+        for name, source in ollama.tls:
+            yield ("ollama", "tls", name), source
     if isinstance(cluster, StagingCluster):
         yield ("staging_kubeconfig",), cluster.staging_kubeconfig
         yield ("harbor", "ca"), cluster.harbor.ca
-        yield ("harbor", "password_file"), cluster.harbor.password_file
+        yield ("harbor", "password"), cluster.harbor.password
 
 
-def _unreadable(file: Path | None) -> str:
-    if file is None:
-        return ""
+def _lacking(source: Path | SecretSource | None) -> Iterator[tuple[str, str]]:
+    """What is wrong and what would be right, if it cannot be read; as far as can be told without running a command."""
+    file = source.file if isinstance(source, SecretSource) else source
+    if isinstance(source, SecretSource) and source.environment and source.environment not in os.environ:
+        yield f"{source.environment} is not set in the environment", "set it there, or correct its name"
+    if file and (wrong := _unreadable(file)):
+        # A password may stand where the name of its file should: it is not repeated.
+        is_name = isinstance(source, Path) or os.access(file, os.F_OK)
+        yield wrong if is_name else "names a file that does not exist", "give it there, or correct the path"
+
+
+def _unreadable(file: Path) -> str:
+    if not os.access(file, os.F_OK):
+        return f"{file} does not exist"
     if file.is_dir():
         return f"{file} is a directory, not a file"
-    if not file.exists():
-        return f"{file} does not exist"
     return "" if os.access(file, os.R_OK) else f"{file} cannot be read by this user"

@@ -67,8 +67,8 @@ def merged(there: Mapping[str, Any], harbor: Harbor) -> dict[str, Any]:
     config: dict[str, Any] = {}
     if harbor.ca:
         config["tls"] = {"ca_file": AUTHORITY}
-    if harbor.username and harbor.password:
-        config["auth"] = {"username": harbor.username, "password": harbor.password.reveal()}
+    if login := harbor.login():
+        config["auth"] = {"username": login[0], "password": login[1].reveal()}
     configs = {address: config} if config else {}
     result = dict(there)
     for part, ours in (("mirrors", mirrors), ("configs", configs)):

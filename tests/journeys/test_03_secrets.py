@@ -1,12 +1,14 @@
 """Harbor asks for a password and the endpoint gets a new key: both work, and nothing that a run leaves has them.
 
-Secrets are searched for as they are, in base64 at any offset, and quoted for a URL.
+The password is in the operator's environment, the key in a vault that a command opens. Both are searched for as they
+are, in base64 at any offset, and quoted for a URL.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import secrets
 import shutil
@@ -22,7 +24,7 @@ from urllib.parse import quote
 import pytest
 
 from lab.lab import Lab
-from tests.journeys.conftest import Operator, Said, assert_proved, assert_told, kubectl, running_pods
+from tests.journeys.conftest import INV, Operator, Said, assert_proved, assert_told, kubectl, running_pods
 
 pytestmark = pytest.mark.lab
 
@@ -30,7 +32,8 @@ IMAGE = "docker.io/ollama/ollama:0.24.0"
 GPU_HOSTS = ("phi-gpu-1", "phi-gpu-2", "phi-gpu-3")
 VICTIM = "phi-gpu-2"
 ROBOT = "robot$scout"
-PASSWORD_FILE = "secrets/harbor.password"
+VARIABLE = "HARBOR_PASSWORD"
+VAULT = "secrets/vault.yaml"
 REGISTRIES = "/etc/rancher/k3s/registries.yaml"
 # What K3s makes of it at its start: containerd's configuration, and what the stand-in remembers of the file.
 RENDERED = {"/var/lib/rancher/k3s/agent/etc/containerd/config.toml", "/run/k3s/containerd/registries.yaml"}
@@ -87,6 +90,7 @@ class AtHome(Operator):
     def __init__(self, home: Path, site: Path) -> None:
         super().__init__(site)
         self.home = home
+        self.environment: dict[str, str] = {}
         (home / "tmp").mkdir()
 
     def files_with(self, sentinel: Sentinel) -> set[str]:
@@ -97,16 +101,21 @@ class AtHome(Operator):
     def _process(self, words: tuple[str, ...]) -> dict[str, Any]:
         process = super()._process(words)
         kept = {name: value for name, value in process["env"].items() if not name.startswith("XDG_")}
-        return {**process, "env": {**kept, "HOME": str(self.home), "TMPDIR": str(self.home / "tmp")}}
+        ours = {"HOME": str(self.home), "TMPDIR": str(self.home / "tmp"), **self.environment}
+        return {**process, "env": {**kept, **ours}}
 
 
 class Onlooker(threading.Thread):
-    """Reads arguments and environment of every process of this machine, the hosts' own too, until told to stop."""
+    """Reads arguments and environment of every process of this machine, the hosts' own too, until told to stop.
+
+    ``typed`` are the processes of ``inv`` itself that have a secret in their environment, where the operator put it.
+    """
 
     def __init__(self, sentinels: Sequence[Sentinel]) -> None:
         super().__init__(daemon=True)
         self.commands: set[str] = set()
         self.told: set[str] = set()
+        self.typed: set[str] = set()
         self._sentinels = sentinels
         self._stop_it = threading.Event()
 
@@ -125,8 +134,19 @@ class Onlooker(threading.Thread):
         command = (process / "cmdline").read_bytes()
         self.commands.add(command.decode(errors="replace"))
         environment = (process / "environ").read_bytes()
-        if any(sentinel.is_in(command + b"\0" + environment) for sentinel in self._sentinels):
+        if self._is_told(command):
             self.told.add(command.partition(b"\0")[0].decode(errors="replace"))
+        if self._is_told(environment):
+            (self.typed if _is_typed_here(process, command) else self.told).add(process.name)
+
+    def _is_told(self, content: bytes) -> bool:
+        return any(sentinel.is_in(content) for sentinel in self._sentinels)
+
+
+def _is_typed_here(process: Path, command: bytes) -> bool:
+    """Whether it is an ``inv`` that this test started, and not something that this ``inv`` started."""
+    parent = re.search(r"^PPid:\t(\d+)$", (process / "status").read_text(), re.MULTILINE)
+    return parent is not None and int(parent[1]) == os.getpid() and os.fsencode(INV) in command.split(b"\0")
 
 
 @contextmanager
@@ -184,17 +204,21 @@ def password(lab: Lab) -> Iterator[Sentinel]:
 
 @pytest.fixture(scope="module")
 def key(operator: AtHome) -> Sentinel:
-    """A new private key of the endpoint, with its certificate."""
+    """A new private key of the endpoint, in the vault, with its certificate beside it."""
     pair = operator.authority.issue(["ollama.phi.example.edu"])
-    pair.write(operator.site / "secrets/phi.crt", operator.site / "secrets/phi.key")
+    (operator.site / "secrets/phi.key").unlink()
+    (operator.site / "secrets/phi.crt").write_bytes(pair.certificate)
+    vault = operator.site / VAULT
+    vault.touch(mode=0o600)
+    vault.write_text(json.dumps({"ollama": {"key": pair.key.decode()}}))
+    source = {"command": ["cat", VAULT], "field": "ollama.key"}
+    operator.edit("phi", lambda phi: phi["ollama"]["tls"].update(key=source))
     return Sentinel.key(pair.key.decode())
 
 
 def give_password(operator: AtHome, text: str) -> None:
-    file = operator.site / PASSWORD_FILE
-    file.touch(mode=0o600)
-    file.write_text(f"{text}\n")
-    account = {"username": ROBOT, "password_file": PASSWORD_FILE}
+    operator.environment[VARIABLE] = text
+    account = {"username": ROBOT, "password": {"environment": VARIABLE}}
     operator.edit("staging", lambda staging: staging["harbor"].update(account))
 
 
@@ -271,13 +295,15 @@ def test_6_processes_were_looked_at_here_and_on_the_hosts(run: Run, seen: str) -
 
 
 def test_7_no_process_has_them_in_its_arguments_or_environment(run: Run) -> None:
+    """But for the two that the operator typed, which were given the password in their environment."""
     assert run.onlooker.told == set()
+    assert len(run.onlooker.typed) == 2
 
 
 def test_8_nothing_is_left_at_the_operators_home(operator: AtHome, run: Run, password: Sentinel, key: Sentinel) -> None:
     assert run.deploy.status == 0, run.deploy.err
-    assert operator.files_with(password) == {f"site/{PASSWORD_FILE}"}
-    assert operator.files_with(key) == {"site/secrets/phi.key"}
+    assert operator.files_with(password) == set()
+    assert operator.files_with(key) == {f"site/{VAULT}"}
 
 
 @pytest.mark.parametrize("host", GPU_HOSTS)
@@ -361,8 +387,9 @@ def test_14_a_wrong_password_is_told_and_stops_nothing(
     assert again.status == 0, again.err
     assert running_pods(lab) == pods, "no pod was replaced"
     assert onlooker.told == set()
+    assert len(onlooker.typed) == 1
     for host in (VICTIM, "phi-gpu-1"):
-        assert_told(said, host, "", why="auth", next="harbor.password_file")
+        assert_told(said, host, "", why="auth", next="harbor.password")
     assert not wrong.is_in(said.out)
     assert not wrong.is_in(said.err)
     assert kept == [*GPU_HOSTS], "the password that worked is still there"

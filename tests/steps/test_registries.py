@@ -24,7 +24,7 @@ def harbor(tmp_path: Path) -> Harbor:
         url="https://harbor.example.edu:8443",
         ca=tmp_path / "ca.crt",
         username="robot$pull",
-        password_file=tmp_path / "password",
+        password=tmp_path / "password",
         projects={"docker.io": "dockerhub-proxy"},
     )
 
