@@ -87,7 +87,7 @@ class Hold:
             talk = self._remote.converse(Script.load("hold-lock"), *_arguments(Place.BESIDE, self.record, 0), sudo=True)
             _begin(talk, self.record, lambda _: None)
             _hang_up(talk)
-        except RemoteError as error:
+        except Trouble as error:
             host = self._remote.host
             raise Trouble(
                 f"how this run ended could not be written into the audit: {self.record.result}",
@@ -146,21 +146,25 @@ def _begin(talk: Conversation, record: Record, tell: Tell, wait_seconds: int = 0
         elif line is None:
             raise _locked(record.cluster, holder, wait_seconds)
         else:
-            raise _refused(record.cluster, line)
+            raise _refused(record.cluster, line, talk)
     talk.say(record.line() + "\n")
     if (line := talk.hear(ANSWER_SECONDS)) != "begun":
-        raise _refused(record.cluster, line or "it hung up")
+        raise _refused(record.cluster, line, talk)
 
 
 def _hang_up(talk: Conversation) -> None:
     """Say no more, and wait until the record is audited."""
     talk.close()
+    said = _all_that_is_said(talk)
+    if "ended" not in said:
+        raise RemoteError("hold-lock could not write the audit", why="\n".join(said))
+
+
+def _all_that_is_said(talk: Conversation) -> list[str]:
     said = []
-    while line := talk.hear(ANSWER_SECONDS):
-        if line == "ended":
-            return
+    while (line := talk.hear(ANSWER_SECONDS)) is not None:
         said.append(line)
-    raise RemoteError("hold-lock ended without a word", why="\n".join(said))
+    return said
 
 
 def _locked(cluster: str, holder: Record | None, waited: int) -> Locked:
@@ -171,9 +175,10 @@ def _locked(cluster: str, holder: Record | None, waited: int) -> Locked:
     )
 
 
-def _refused(cluster: str, line: str) -> Trouble:
+def _refused(cluster: str, line: str | None, talk: Conversation) -> Trouble:
+    said = [line, *_all_that_is_said(talk)] if line is not None else ["it hung up"]
     return Trouble(
         f"{cluster}: nothing was begun, as it could not be audited",
-        why=line.removeprefix("failed "),
+        why="\n".join(said),
         next=f"make room under {STATE} on the cluster's first server, then the same command again",
     )

@@ -209,6 +209,36 @@ class Contract:
         with pytest.raises(CommandFailed, match="No such file or directory"):
             remote.put(b"new", str(tmp_path / "missing" / "config"))
 
+    def test_a_conversation_goes_back_and_forth_until_one_side_ends_it(self, remote: Remote) -> None:
+        script = Script("echo", 'echo "hello $1"; while read -r word; do echo "you said $word"; done; echo bye >&2')
+        talk = remote.converse(script, "you")
+        assert talk.hear(20) == "hello you"
+        for word in ("one", "two"):
+            talk.say(f"{word}\n")
+            assert talk.hear(20) == f"you said {word}"
+        talk.close()
+        assert [talk.hear(20), talk.hear(20)] == ["bye", None]
+
+    def test_what_is_not_said_in_time_is_trouble_and_comes_later_all_the_same(self, remote: Remote) -> None:
+        talk = remote.converse(Script("slow", "read -r word; echo $word"))
+        with pytest.raises(RemoteError, match="slow does not answer"):
+            talk.hear(0.2)
+        talk.say("late\n")
+        assert talk.hear(20) == "late"
+
+    def test_nothing_can_be_said_to_a_script_that_has_ended(self, remote: Remote) -> None:
+        talk = remote.converse(Script("short", "exit 0"))
+        assert talk.hear(20) is None
+        with pytest.raises(RemoteError, match="short ended before it should"):
+            talk.say("anybody there?\n")
+
+    def test_a_script_that_is_spoken_with_learns_of_our_end(self, remote: Remote, tmp_path: Path) -> None:
+        mark = tmp_path / "ended"
+        talk = remote.converse(Script("wait", f"cat >/dev/null; touch {mark}; echo over"))
+        talk.close()
+        assert talk.hear(20) == "over"
+        assert mark.exists()
+
     def test_it_can_be_asked_again_and_again_then_closed(self, remote: Remote) -> None:
         with remote:
             assert [remote.read(Script("say", 'echo "$1"'), str(n)).stdout for n in range(5)] == [
