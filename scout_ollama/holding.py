@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pydantic import BaseModel, Field
-
 from scout_ollama import audit, report, run, state
 from scout_ollama.audit import Record
 from scout_ollama.changes import Plan, Stage
@@ -18,17 +16,10 @@ from scout_ollama.job import Job
 from scout_ollama.lock import STATE, Place
 from scout_ollama.proposal import Proposal, Request
 from scout_ollama.remote import Reader, Remote, Script
+from scout_ollama.results import LockOutput
 from scout_ollama.state import Holding
 
 T = TypeVar("T")
-
-
-class LockOutput(BaseModel):
-    """A cluster's lock, as ``show-lock --json`` prints it by the cluster's name."""
-
-    locked: bool = Field(description="Whether a run holds it now.")
-    holder: Record | None = Field(description="The run that holds it, or that was cut off and left it; else null.")
-    silent_seconds: int = Field(description="Seconds since that run's last sign of life.")
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,18 @@ class RunOutput(BaseModel):
     record: Record | None = Field(description="The run's line in the audit; null for a plan that was only shown.")
 
 
+class LockOutput(BaseModel):
+    """A cluster's lock, as ``show-lock`` prints it by the cluster's name."""
+
+    locked: bool = Field(description="Whether a run holds it now.")
+    holder: Record | None = Field(description="The run that holds it, or that was cut off and left it; else null.")
+    silent_seconds: int = Field(description="Seconds since that run's last sign of life.")
+
+
+DOCUMENTS: dict[str, Any] = {"run": dict[str, RunOutput], "audit": list[Record], "lock": dict[str, LockOutput]}
+"""``run`` is printed by every command that can change something, ``audit`` and ``lock`` by the two that read them."""
+
+
 def of(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome as the document that ``RunOutput`` describes."""
     return RunOutput(
@@ -109,9 +121,22 @@ def digest(of_plan: Plan) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of what a command that changes something prints with ``--json``."""
-    return TypeAdapter(dict[str, RunOutput]).json_schema()
+    """Return the JSON Schema of each of ``DOCUMENTS``, by its name under ``properties``."""
+    adapters = [(name, "serialization", TypeAdapter(kind)) for name, kind in DOCUMENTS.items()]
+    schemas, definitions = TypeAdapter.json_schemas(adapters)  # type: ignore[arg-type]  # the mode is a literal
+    return {"properties": {name: schemas[name, "serialization"] for name in DOCUMENTS}, **definitions}
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of one document."""
+    whole = schema()
+    return {**whole["properties"][name], "$defs": whole["$defs"]}
+
+
+def schema_text() -> str:
+    """Return the schema as it stands in docs/output.schema.json."""
+    return json.dumps(schema(), indent=2) + "\n"
 
 
 if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2))
+    print(schema_text(), end="")

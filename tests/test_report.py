@@ -193,6 +193,11 @@ def test_a_trouble_for_a_program_has_its_four_parts() -> None:
     assert results.trouble_of(trouble) == expected
 
 
+def test_the_schema_of_what_programs_get_does_not_drift() -> None:
+    there = (Path(__file__).parent.parent / "docs/output.schema.json").read_text()
+    assert there == results.schema_text(), "python -m scout_ollama.results > docs/output.schema.json"
+
+
 def test_json_is_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     document = {"phi": {"changes": [], "made": False, "path": Path("/x")}}
     print_json(document)

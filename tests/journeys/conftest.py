@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +40,60 @@ class Said:
     err: str
 
 
-class Operator:
-    """Somebody who types ``inv`` with one inventory; the lab's own, or a copy of it that a test has edited."""
+class Terminal:
+    """A command at a terminal of its own, which can be read, typed at, and taken away."""
 
-    def __init__(self, site: Path) -> None:
+    def __init__(self, process: dict[str, Any]) -> None:
+        self.seen = ""
+        self._ours, theirs = pty.openpty()
+        streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+        self.process = subprocess.Popen(
+            **{**process, **streams, "text": False},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(theirs)
+
+    def shows(self, text: str) -> None:
+        """Read until the text is there."""
+        deadline = time.monotonic() + SECONDS
+        while text not in self.seen:
+            readable, _, _ = select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))
+            assert readable, f"it does not show {text!r} but:\n{self.seen}"
+            with suppress(OSError):  # EIO: the command has ended
+                if data := os.read(self._ours, 65536):
+                    self.seen += data.decode(errors="replace")
+                    continue
+            raise AssertionError(f"it ended without showing {text!r}:\n{self.seen}")
+
+    def types(self, text: str) -> None:
+        """Type it; Ctrl-C is ``\\x03``."""
+        os.write(self._ours, text.encode())
+
+    def ends(self) -> int:
+        """Read to the end; return the exit status."""
+        with suppress(OSError):
+            while data := os.read(self._ours, 65536):
+                self.seen += data.decode(errors="replace")
+        return self.process.wait(SECONDS)
+
+    def goes_away(self) -> None:
+        """Close it, as when its window is closed or its connection lost."""
+        os.close(self._ours)
+        self.process.wait(SECONDS)
+
+
+class Operator:
+    """Somebody who types ``inv`` with one inventory; the lab's own, or a copy of it that a test has edited.
+
+    ``home`` is where their logs and their audit are; ``machine`` is the host name of the machine they type on, if it is
+    to be another one than this.
+    """
+
+    def __init__(self, site: Path, home: Path | None = None, machine: str = "") -> None:
         self.site = site
+        self.home = home or site.parent / "home"
+        self.machine = machine
 
     def inv(self, *words: str) -> Said:
         """Type a command and wait for its end."""
@@ -55,6 +110,17 @@ class Operator:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
             process.communicate(timeout=SECONDS)
+
+    def at_terminal(self, *words: str) -> Terminal:
+        """Type a command at a terminal."""
+        return Terminal(self._process(words))
+
+    def audit(self) -> list[dict[str, Any]]:
+        """The cluster's audit, newest last."""
+        said = self.inv("audit", "--hosts", "phi", "--json")
+        assert said.status == 0, said.err
+        runs: list[dict[str, Any]] = json.loads(said.out)
+        return runs
 
     def deploy(self, *words: str) -> Said:
         """Type the main job."""
@@ -73,8 +139,17 @@ class Operator:
         return Authority(self.site / "secrets")
 
     def _process(self, words: tuple[str, ...]) -> dict[str, Any]:
-        environment = {**os.environ, "SCOUT_SITE": str(self.site), "NO_COLOR": "1"}
-        return {"args": [INV, *words], "cwd": ROOT, "env": environment, "stdin": subprocess.DEVNULL, "text": True}
+        ours = {"SCOUT_SITE": str(self.site), "XDG_STATE_HOME": str(self.home), "NO_COLOR": "1", "TERM": "dumb"}
+        environment = {**os.environ, **ours}
+        named = ["unshare", "--uts", "sh", "-c", 'hostname "$1" && shift && exec "$@"', "sh", self.machine]
+        argv = [*(named if self.machine else []), INV, *words]
+        return {"args": argv, "cwd": ROOT, "env": environment, "stdin": subprocess.DEVNULL, "text": True}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_works() -> None:
+    """A shell starts what runs in the background with SIGINT ignored, and who types ``inv`` would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="package")
@@ -89,7 +164,7 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture
 def operator(lab: Lab, tmp_path: Path) -> Operator:
     """An operator with a copy of the lab's inventory to edit."""
-    return Operator(Path(shutil.copytree(lab.site, tmp_path / "site")))
+    return Operator(Path(shutil.copytree(lab.site, tmp_path / "site")), tmp_path / "home")
 
 
 def kubectl(lab: Lab, *words: str, stdin: str = "", check: bool = True) -> str:

@@ -40,6 +40,7 @@ RENDERED = {"/var/lib/rancher/k3s/agent/etc/containerd/config.toml", "/run/k3s/c
 OBJECTS = (
     "/var/lib/rancher/k3s/server/objects.sqlite"  # where the Kubernetes API keeps its objects, the Secret among them
 )
+REVISIONS = "/var/lib/scout-ollama/revisions/"  # what a rollback goes back to
 HARBOR_USERS = "/etc/lab/harbor-users"
 HOST_DIRECTORIES = ("/dev/shm", "/etc", "/home", "/root", "/run", "/srv", "/tmp", "/usr/local", "/var")  # noqa: S108 (searched, not written)
 
@@ -88,8 +89,7 @@ class AtHome(Operator):
     """An operator with a home directory of their own, so that everything left there can be looked through."""
 
     def __init__(self, home: Path, site: Path) -> None:
-        super().__init__(site)
-        self.home = home
+        super().__init__(site, home)
         self.environment: dict[str, str] = {}
         (home / "tmp").mkdir()
 
@@ -324,11 +324,13 @@ def test_10_no_other_host_has_it(lab: Lab, run: Run, password: Sentinel, host: s
 
 
 @pytest.mark.parametrize("host", [*GPU_HOSTS, "staging-1", "scout-prod-1", "scout-preprod-1"])
-def test_11_no_host_has_the_key_but_as_the_tls_secret_in_the_api(lab: Lab, run: Run, key: Sentinel, host: str) -> None:
+def test_11_no_host_has_the_key_but_as_the_tls_secret_in_the_api_and_in_the_kept_revisions(
+    lab: Lab, run: Run, key: Sentinel, host: str
+) -> None:
     assert run.deploy.status == 0, run.deploy.err
     found = files_of_host_with(lab, host, key)
     assert bool(found) == (host == "phi-gpu-1")
-    assert {path.partition("-")[0] for path in found} <= {OBJECTS}
+    assert all(path.startswith((OBJECTS, REVISIONS)) for path in found), found
     modes = lab.host(host).run(["stat", "--format=%a %U:%G", "/etc/lab/host.json", *found]).stdout
     assert set(modes.splitlines()) == {"600 root:root"}
 
