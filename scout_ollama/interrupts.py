@@ -26,6 +26,16 @@ def held_off() -> Iterator[None]:
 
 
 @contextmanager
+def put_off() -> Iterator[None]:
+    """Raise KeyboardInterrupt at the end, if one of them came meanwhile."""
+    came = threading.Event()
+    with _handling(lambda _number, _frame: came.set()):
+        yield
+    if came.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def _handling(handler: object) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield

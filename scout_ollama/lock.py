@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 
-from scout_ollama import audit
+from scout_ollama import audit, interrupts
 from scout_ollama.audit import Record
 from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
@@ -64,10 +64,10 @@ class Hold:
 
     def update(self, **values: object) -> None:
         """Change the record, on the host too: the audit says this if nothing more is heard of the run."""
-        # Whether the hold is lost is for check() and end() to say.
-        with self._saying, contextlib.suppress(RemoteError):
+        with self._saying:
             self.record = self.record.model_copy(update=values)
-            self._talk.say(self.record.line() + "\n")
+        with contextlib.suppress(RemoteError):  # that the hold is lost is for check() to say
+            self._say(self.record.line() + "\n")
 
     def end(self) -> None:
         """Have the record audited, and let go.
@@ -77,6 +77,7 @@ class Hold:
         """
         self._over.set()
         try:
+            self._say(".")
             _hang_up(self._talk)
         except RemoteError:
             self._end_late()
@@ -85,7 +86,8 @@ class Hold:
         """The hold was lost, and the record that stood then may be audited already: add the last one beside it."""
         try:
             talk = self._remote.converse(Script.load("hold-lock"), *_arguments(Place.BESIDE, self.record, 0), sudo=True)
-            _begin(talk, self.record, lambda _: None)
+            _await_turn(talk, self.record, lambda _: None)
+            _begin(talk, self.record)
             _hang_up(talk)
         except Trouble as error:
             host = self._remote.host
@@ -117,7 +119,8 @@ def take(remote: Remote, record: Record, tell: Tell, *, place: Place = Place.LOC
     """
     try:
         talk = remote.converse(Script.load("hold-lock"), *_arguments(place, record, wait_seconds), sudo=True)
-        _begin(talk, record, tell, wait_seconds)
+        _await_turn(talk, record, tell, wait_seconds)
+        return _begun(remote, talk, record)
     except RemoteError as error:
         raise Trouble(
             f"{record.cluster}: its lock cannot be taken, so nothing was begun",
@@ -125,7 +128,19 @@ def take(remote: Remote, record: Record, tell: Tell, *, place: Place = Place.LOC
             why=f"{error.what}\n{error.why}\nlock, audit and kept revisions of a cluster are on its first server",
             next=f"{error.next}\nif that host is gone for good: name another server first in {record.cluster}.yaml",
         ) from error
-    return Hold(remote, talk, record)
+
+
+def _begun(remote: Remote, talk: Conversation, record: Record) -> Hold:
+    """Return the hold; one that Ctrl-C comes into the making of is given back, with its line."""
+    try:
+        with interrupts.put_off():
+            _begin(talk, record)
+            hold = Hold(remote, talk, record)
+    except KeyboardInterrupt:
+        hold.update(result="interrupted")
+        hold.end()
+        raise
+    return hold
 
 
 def _arguments(place: Place, record: Record, wait_seconds: int) -> tuple[str, ...]:
@@ -133,7 +148,7 @@ def _arguments(place: Place, record: Record, wait_seconds: int) -> tuple[str, ..
     return STATE, name, str(wait_seconds), str(PATIENCE_SECONDS)
 
 
-def _begin(talk: Conversation, record: Record, tell: Tell, wait_seconds: int = 0) -> None:
+def _await_turn(talk: Conversation, record: Record, tell: Tell, wait_seconds: int = 0) -> None:
     holder: Record | None = None
     while (line := talk.hear(ANSWER_SECONDS + wait_seconds)) != "yours":
         word, _, rest = (line or "").partition(" ")
@@ -147,6 +162,9 @@ def _begin(talk: Conversation, record: Record, tell: Tell, wait_seconds: int = 0
             raise _locked(record.cluster, holder, wait_seconds)
         else:
             raise _refused(record.cluster, line, talk)
+
+
+def _begin(talk: Conversation, record: Record) -> None:
     talk.say(record.line() + "\n")
     if (line := talk.hear(ANSWER_SECONDS)) != "begun":
         raise _refused(record.cluster, line, talk)
