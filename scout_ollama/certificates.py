@@ -80,6 +80,14 @@ def fingerprint_of(pem: str) -> str:
         return ""
 
 
+def expiry_of(pem: str) -> datetime | None:
+    """When the first certificate in PEM text expires (UTC); None where the text holds none."""
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())[0].not_valid_after_utc
+    except ValueError:
+        return None
+
+
 def read_chain(file: Path) -> list[x509.Certificate]:
     """The certificates in a PEM file, in its order; raises ``Trouble`` if there is none."""
     try:

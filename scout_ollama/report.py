@@ -82,11 +82,11 @@ def print_json(document: Any) -> None:
     print()
 
 
-def print_text(renderable: Any) -> None:
-    """Print what a person asked to see on standard output."""
+def print_text(renderable: Any, *, soft_wrap: bool = False) -> None:
+    """Print what a person asked to see on standard output; with ``soft_wrap`` no line is broken, as for commands."""
     from rich.console import Console
 
-    Console().print(renderable)
+    Console().print(renderable, soft_wrap=soft_wrap)
 
 
 def trouble_as_json(trouble: Trouble) -> dict[str, str | None]:
