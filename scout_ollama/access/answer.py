@@ -9,14 +9,22 @@ from typing import Literal
 
 from scout_ollama.facts import Section
 
-Outcome = Literal["untried", "unresolved", "refused", "silent", "broken", "answered"]
+Outcome = Literal["untried", "failed", "unresolved", "refused", "silent", "closed", "hung", "answered"]
 
-# curl's exit status where there was no connection at all.
-_NO_COMMAND, _UNRESOLVED, _TIMED_OUT, _REFUSED = 127, 6, 28, 7
+# curl's exit status, where there was no HTTP answer.
+_NO_COMMAND, _TIMED_OUT = 127, 28
+_UNCONNECTED: dict[int, tuple[Outcome, str]] = {
+    6: ("unresolved", "the name does not resolve"),
+    7: ("refused", "no connection"),
+    _TIMED_OUT: ("silent", "no connection (timed out)"),
+}
+_CLOSED = frozenset({35, 52, 56})  # while TLS began, before an answer, or by a reset
 _ANSWER = re.compile(r"^answer (\d{3}) (\S+) (.*)$", re.MULTILINE)
 
-# What says no: where there is no such way, or not for this host. A redirect leads to HTTPS.
-REFUSALS = frozenset({301, 302, 307, 308, 401, 403, 404, 405})
+# What says no: there is no such way, or not for this host.
+NO_WAY = frozenset({403, 404, 405})
+# The same where somebody is sent elsewhere: to HTTPS, or to a login.
+REFUSALS = NO_WAY | {301, 302, 307, 308, 401}
 # The ingress let the request through, and found no Ollama that would answer it.
 LET_THROUGH = frozenset({502, 503, 504})
 
@@ -36,6 +44,11 @@ class Answer:
         """Whether no connection came about."""
         return self.outcome in ("unresolved", "refused", "silent")
 
+    @property
+    def turned_away(self) -> bool:
+        """Whether whoever asked can be sure to get nothing: no connection, or one that the other side ended."""
+        return self.unconnected or self.outcome == "closed"
+
 
 def parsed(section: Section) -> Answer:
     """Read one section of try-access.sh; one that is missing was not tried."""
@@ -48,13 +61,11 @@ def parsed(section: Section) -> Answer:
         from_ollama = status == "200" and _is_version(body)
         seen = f"Ollama answers (HTTP {status})" if from_ollama else f"HTTP {status}"
         return Answer("answered", seen, int(status), from_ollama, kind.startswith("application/json"))
-    if section.status == _UNRESOLVED:
-        return Answer("unresolved", "the name does not resolve")
-    if section.status == _REFUSED:
-        return Answer("refused", "no connection")
-    if section.status == _TIMED_OUT and not re.search("[1-9]", connected):
-        return Answer("silent", "no connection (timed out)")
-    return Answer("broken", "connected, but no HTTP answer")
+    if re.search("[1-9]", connected):
+        ended = section.status in _CLOSED
+        return Answer("closed" if ended else "hung", "connection closed" if ended else "connected, but no answer")
+    outcome, seen = _UNCONNECTED.get(section.status, ("failed", f"curl failed ({section.status})"))
+    return Answer(outcome, seen)
 
 
 def _is_version(body: str) -> bool:

@@ -44,7 +44,7 @@ class Causes:
         if self.exposure.hides_clients():
             return self._hidden_clients()
         why = f"Traefik sees an address that the allow-list admits: is there NAT between {host.name} and it?"
-        return Cause(why + self._no_firewall, self.look("ingresses,middlewares.traefik.io --all-namespaces -o yaml"))
+        return self._otherwise(why, self.look("ingresses,middlewares.traefik.io --all-namespaces -o yaml"))
 
     def shut_to_a_scout(self, host: Host) -> Cause:
         """A Scout's host gets 403."""
@@ -58,27 +58,28 @@ class Causes:
         if self.exposure.hides_clients():
             return self._hidden_clients()
         why = f"Traefik sees another address than {host.address}: is there NAT between {host.name} and it?"
-        return Cause(why, f"edit {self.cluster.name}.yaml: ollama.allowed_clients")
+        return self._otherwise(why, f"edit {self.cluster.name}.yaml: ollama.allowed_clients")
 
     def open_without_tls(self) -> Cause:
         """Ollama answers plain HTTP."""
         for route in self._leading_from(VERSION_PATH):
             if "web" in route.entry_points:
                 return Cause(f"{route.ingress} also serves Traefik's entrypoint web", self._mend(route))
-        return Cause("no Ingress says so: something else listens on port 80", self.listeners(80))
+        return self._otherwise("no Ingress says so: something else listens on port 80", self.listeners(80))
 
     def open_port(self, node: str) -> Cause:
         """Something answers on Ollama's own port at a node's address."""
         if bypasses := self.exposure.bypasses():
             return Cause(f"past the ingress by {_named(bypasses)}", self.describe(bypasses[0]))
         why = "a process of the node itself listens there or forwards it, and no firewall is in front"
-        return Cause(why, self.listeners(11434, node))
+        return self._otherwise(why, self.listeners(11434, node))
 
     def open_path(self, path: str) -> Cause:
         """A path that changes models is let through."""
         for route in self._leading_from(path):
             return Cause(f"{route.ingress} routes {route.path} to Ollama", self._mend(route))
-        return Cause("no Ingress says so: something else answers under the name", self.look("ingresses -A -o yaml"))
+        look = self.look("ingresses --all-namespaces -o yaml")
+        return self._otherwise("no Ingress says so: something else answers under the name", look)
 
     @property
     def deploy(self) -> str:
@@ -111,6 +112,10 @@ class Causes:
 
     def _mend(self, route: Route) -> str:
         return self.deploy if route.ours else self.describe(route.ingress)
+
+    def _otherwise(self, why: str, next: str) -> Cause:
+        """What is left when no object is the cause, if the objects are known."""
+        return Cause(why if self.exposure.objects else "the objects that would say why could not be read", next)
 
     def _hidden_clients(self) -> Cause:
         why = "Service kube-system/traefik lacks externalTrafficPolicy Local, so the allow-list judges a node's address"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from scout_ollama import certificates
-from scout_ollama.access.answer import LET_THROUGH, REFUSALS, Answer, parsed
+from scout_ollama.access.answer import LET_THROUGH, NO_WAY, REFUSALS, Answer, parsed
 from scout_ollama.access.causes import VERSION_PATH, Cause, Causes
 from scout_ollama.access.exposure import Exposure
 from scout_ollama.access.row import Row, Verdict
@@ -15,6 +15,7 @@ from scout_ollama.errors import Trouble
 from scout_ollama.facts import Section, Sections
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, OllamaCluster
+from scout_ollama.manifests import ObjectKey
 
 CHANGING = ("pull", "push", "create", "copy", "delete", "blobs")
 """Sections of try-access.sh, each for the path /api/… that changes models."""
@@ -53,7 +54,7 @@ class Judge:
             if answer.ollama or answer.status in LET_THROUGH:
                 cause = self.causes.open_to_a_stranger(host, VERSION_PATH)
                 yield Row(host.name, "https", where, REFUSED, _let_through(answer), "hole", *cause)
-            elif answer.unconnected or answer.outcome == "broken" or answer.status in REFUSALS:
+            elif answer.turned_away or answer.status in REFUSALS:
                 yield Row(host.name, "https", where, REFUSED, answer.seen, "ok")
             else:
                 yield self._unclear(host, "https", where, REFUSED, answer)
@@ -64,19 +65,17 @@ class Judge:
 
     def of_cluster(self) -> Iterator[Row]:
         """Judge what the cluster's objects say: nothing leads past the ingress, and no MCP server is there."""
-        name, bypasses, mcp = self.cluster.name, self.exposure.bypasses(), self.exposure.mcp()
-        if bypasses:
-            seen = ", ".join(map(str, bypasses))
-            why = "a port of the nodes leads to Ollama without TLS and allow-list"
-            yield Row(name, "ways past the ingress", "", "none", seen, "hole", why, self.causes.describe(bypasses[0]))
-        else:
-            yield Row(name, "ways past the ingress", "", "none", "none", "ok")
-        if mcp:
-            seen = ", ".join(map(str, mcp))
-            why = "MCP tools belong on Scout, behind its login: here whoever gets through the firewall could use them"
-            yield Row(name, "MCP servers", "", "none", seen, "fault", why, self.causes.describe(mcp[0]))
-        else:
-            yield Row(name, "MCP servers", "", "none", "none", "ok")
+        past = "a port of the nodes leads to Ollama without TLS and allow-list"
+        yield self._absent("ways past the ingress", self.exposure.bypasses(), "hole", past)
+        mcp = "MCP tools belong on Scout, behind its login: here whoever gets through the firewall could use them"
+        yield self._absent("MCP servers", self.exposure.mcp(), "fault", mcp)
+
+    def _absent(self, tried: str, found: Sequence[ObjectKey], verdict: Verdict, why: str) -> Row:
+        """What a cluster should have none of."""
+        if not found:
+            return Row(self.cluster.name, tried, "", "none", "none", "ok")
+        seen = ", ".join(map(str, found))
+        return Row(self.cluster.name, tried, "", "none", seen, verdict, why, self.causes.describe(found[0]))
 
     def _places(self) -> list[tuple[str, str]]:
         """Where a way is tried, and what the names of its sections end in."""
@@ -89,8 +88,8 @@ class Judge:
         def row(seen: str, verdict: Verdict, cause: Cause) -> Row:
             return Row(host.name, "https", where, "verified TLS", seen, verdict, *cause)
 
-        if answer.outcome == "untried":
-            return row(answer.seen, "could not tell", self._install_curl(host))
+        if answer.outcome in ("untried", "failed"):
+            return self._unclear(host, "https", where, "verified TLS", answer)
         if answer.status == 403:
             return row(answer.seen, "fault", self.causes.shut_to_a_scout(host))
         if not answer.ollama:
@@ -105,8 +104,10 @@ class Judge:
             return Cause("no Ollama is ready behind the ingress", self.causes.look("pods -A -o wide"))
         if answer.status == 404:
             return Cause("the ingress has no route for it, or Traefik left it out", self.causes.deploy)
-        resolve = f"--resolve {hostname}:443:{suffix[1:]} " if suffix else ""
         why = "the node or its ingress is away, or a firewall is between"
+        if answer.status:
+            why = "that is no answer of Ollama's: something else serves the name"
+        resolve = f"--resolve {hostname}:443:{suffix[1:]} " if suffix else ""
         return Cause(why, on(host, f"curl -v {resolve}{url}{VERSION_PATH}"))
 
     def _certificate(self, row: Callable[[str, Verdict, Cause], Row], verified: Section, served: Section) -> Row:
@@ -124,7 +125,7 @@ class Judge:
         if not verified.ok:
             why = _last_line(verified) or "curl said nothing"
             return row("certificate not verified", "fault", Cause(why, "correct ollama.tls in the inventory"))
-        seen = f"Ollama, certificate good for {(expiry - self.now).days} days"
+        seen = f"Ollama, certificate for {(expiry - self.now).days} days"
         warn = expiry - self.now < certificates.SOON
         return row(seen, "ok", Cause(f"its certificate expires on {expiry:%Y-%m-%d}", renew) if warn else Cause("", ""))
 
@@ -134,20 +135,20 @@ class Judge:
             if answer.ollama or answer.status in LET_THROUGH:
                 cause = self.causes.open_without_tls()
                 yield Row(host.name, "http", where, "no Ollama", _let_through(answer), "hole", *cause)
-            elif answer.outcome in ("untried", "broken"):
-                yield self._unclear(host, "http", where, "no Ollama", answer)
-            else:
+            elif answer.turned_away or answer.status:
                 yield Row(host.name, "http", where, "no Ollama", answer.seen, "ok")
+            else:
+                yield self._unclear(host, "http", where, "no Ollama", answer)
 
     def _change(self, host: Host, name: str, answer: Answer, *, connects: bool) -> Row:
         """One path that changes models. Ollama itself answers JSON, also where it refuses."""
         tried, path = "changing models by", f"/api/{name}"
-        if answer.status in REFUSALS and not answer.json:
+        if answer.status in NO_WAY and not answer.json:
             return Row(host.name, tried, path, REFUSED, answer.seen, "ok")
         if answer.status:
             cause = self.causes.open_path(path) if connects else self.causes.open_to_a_stranger(host, path)
             return Row(host.name, tried, path, REFUSED, f"let through (HTTP {answer.status})", "hole", *cause)
-        if not connects and answer.outcome != "untried":
+        if not connects and answer.turned_away:
             return Row(host.name, tried, path, REFUSED, answer.seen, "ok")
         return self._unclear(host, tried, path, REFUSED, answer)
 
@@ -159,18 +160,18 @@ class Judge:
             elif answer.ollama:
                 cause = self.causes.open_port(node)
                 yield Row(host.name, "port 11434", where, "no connection", answer.seen, "hole", *cause)
-            elif answer.outcome == "untried":
+            elif answer.outcome in ("untried", "failed"):
                 yield self._unclear(host, "port 11434", where, "no connection", answer)
             else:
-                cause = Cause("something listens there that is no Ollama", self.causes.listeners(11434, node))
+                cause = Cause("something listens there, Ollama or not", self.causes.listeners(11434, node))
                 yield Row(host.name, "port 11434", where, "no connection", answer.seen, "could not tell", *cause)
 
     def _unclear(self, host: Host, tried: str, where: str, expected: str, answer: Answer) -> Row:
-        cause = Cause("nothing that Ollama or its ingress would say", on(host, f"curl -kv {self.cluster.url}"))
         if answer.outcome == "untried":
             cause = self._install_curl(host)
-        elif not answer.status:
-            cause = Cause("the endpoint itself cannot be reached", on(host, f"curl -kv {self.cluster.url}"))
+        else:
+            why = "no answer of Ollama or its ingress" if answer.status else "no answer that would prove anything"
+            cause = Cause(why, on(host, f"curl -kv {self.cluster.url}"))
         return Row(host.name, tried, where, expected, answer.seen, "could not tell", *cause)
 
     def _install_curl(self, host: Host) -> Cause:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 STYLES = {"ok": "green", "hole": "bold red", "fault": "red", "could not tell": "red", "warning": "yellow"}
+SUMMARIES = {
+    "hole": "access control has holes",
+    "fault": "access control has no holes, but something is not as it should be",
+    "could not tell": "could not tell everything",
+    "ok": "access control holds",
+}
 WIDEST = 120
 
 
@@ -65,9 +71,10 @@ class Matrix:
             verdict = "warning" if rows[0].verdict == "ok" else rows[0].verdict
             trouble = replace(rows[0], host=", ".join(row.host for row in rows)).trouble(verdict)
             text.append(f"{trouble}\n", style=STYLES[verdict])
-        if self.holds:
-            return text.append(f"{cluster}: access control holds", style="bold")
-        return text.append(f"{cluster}: not so; when mended: inv check-access --hosts {cluster}", style="bold")
+        verdicts = {row.verdict for row in self.rows}
+        worst = next(verdict for verdict in SUMMARIES if verdict in verdicts)
+        again = "" if self.holds else f"; when mended: inv check-access --hosts {cluster}"
+        return text.append(f"{cluster}: {SUMMARIES[worst]}{again}", style="bold")
 
     def _merged(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Consecutive rows that differ only in where, as one."""
