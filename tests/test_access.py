@@ -158,7 +158,7 @@ def changed(objects: list[KubeObject], kind: str, change: Any) -> list[KubeObjec
         (answer(200, '{"version": 3}'), "answered", "HTTP 200"),
         (FORBIDDEN, "answered", "HTTP 403"),
         (REFUSED, "refused", "no connection"),
-        (SILENT, "silent", "no connection (timed out)"),
+        (SILENT, "silent", "timed out"),
         (no_answer(28, "0.000345"), "hung", "connected, but no answer"),
         (no_answer(52, "0.000345"), "closed", "connection closed"),
         (no_answer(49), "failed", "curl failed (49)"),
@@ -213,6 +213,15 @@ def test_a_certificate_that_the_authority_does_not_verify_is_a_fault(phi: Ollama
     row = only(list(judge(phi).of_scout(scout, as_scout(phi, tags=refused))))
     assert (row.where, row.seen, row.verdict) == ("by name", "certificate not verified", "fault")
     assert "unable to get local issuer" in row.cause
+
+
+def test_an_endpoint_that_answers_once_and_then_not_is_no_matter_of_its_certificate(
+    phi: OllamaCluster, scout: Host
+) -> None:
+    late = Section(28, "curl: (28) Operation timed out after 20001 milliseconds with 0 bytes received")
+    row = only(list(judge(phi).of_scout(scout, as_scout(phi, **{"version@192.0.2.12": late}))))
+    assert (row.where, row.seen, row.verdict) == ("on phi-gpu-2", "Ollama, not every time", "fault")
+    assert "timed out" in row.cause
 
 
 @pytest.mark.parametrize(
@@ -270,7 +279,7 @@ def test_a_stranger_who_gets_nothing(phi: OllamaCluster, stranger: Host, section
 
 def test_a_stranger_to_whom_a_firewall_keeps_silent(phi: OllamaCluster, stranger: Host) -> None:
     rows = list(judge(phi).of_stranger(stranger, Sections(dict.fromkeys(as_stranger(), SILENT))))
-    assert {(row.seen, row.verdict) for row in rows} == {("no connection (timed out)", "ok")}
+    assert {(row.seen, row.verdict) for row in rows} == {("timed out", "ok")}
 
 
 @pytest.mark.parametrize("section", [OLLAMA, answer(502, "Bad Gateway"), answer(503, "no available server\n")])
@@ -536,11 +545,18 @@ def test_hosts_that_saw_the_same_are_one_block_and_nodes_one_line(phi: OllamaClu
 def test_a_node_that_differs_has_a_line_of_its_own(phi: OllamaCluster, stranger: Host) -> None:
     rows = list(judge(phi).of_stranger(stranger, as_stranger(**{"https@192.0.2.12": OLLAMA})))
     lines = printed(Matrix(rows, {}, len(NODES)), width=120)
-    assert lines[1:4] == [
-        "https by name, on phi-gpu-1 refused HTTP 403 ok",
+    assert lines[1:3] == [
+        "https by name, on phi-gpu-1, phi-gpu-3 refused HTTP 403 ok",
         "https on phi-gpu-2 refused Ollama answers (HTTP 200) hole",
-        "https on phi-gpu-3 refused HTTP 403 ok",
     ]
+
+
+def test_holes_are_told_first_and_warnings_last(phi: OllamaCluster, scout: Host, stranger: Host) -> None:
+    rows = [*judge(phi, days=9).of_scout(scout, as_scout(phi, https=REFUSED))]
+    rows += judge(phi).of_stranger(stranger, as_stranger(**{"port@192.0.2.12": OLLAMA}))
+    told = str(Matrix(rows, {}, len(NODES)).problems("phi"))
+    order = ["staging-1: hole: ", "scout-prod-1: fault: ", "scout-prod-1: warning: ", "phi: access control has holes"]
+    assert sorted(order, key=told.index) == order
 
 
 def test_it_fits_80_columns_and_no_command_is_broken(phi: OllamaCluster, stranger: Host) -> None:

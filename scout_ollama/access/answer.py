@@ -16,7 +16,7 @@ _NO_COMMAND, _TIMED_OUT = 127, 28
 _UNCONNECTED: dict[int, tuple[Outcome, str]] = {
     6: ("unresolved", "the name does not resolve"),
     7: ("refused", "no connection"),
-    _TIMED_OUT: ("silent", "no connection (timed out)"),
+    _TIMED_OUT: ("silent", "timed out"),
 }
 _CLOSED = frozenset({35, 52, 56})  # while TLS began, before an answer, or by a reset
 _ANSWER = re.compile(r"^answer (\d{3}) (\S+) (.*)$", re.MULTILINE)

@@ -20,6 +20,9 @@ from scout_ollama.manifests import ObjectKey
 CHANGING = ("pull", "push", "create", "copy", "delete", "blobs")
 """Sections of try-access.sh, each for the path /api/… that changes models."""
 
+# curl's exit status where it does not trust the certificate, or cannot use the authority's.
+_NOT_VERIFIED = frozenset({51, 60, 77})
+
 BY_NAME = "by name"
 REFUSED = "refused"
 
@@ -124,7 +127,9 @@ class Judge:
             return row("another certificate", "fault", Cause(why, self.causes.deploy))
         if not verified.ok:
             why = _last_line(verified) or "curl said nothing"
-            return row("certificate not verified", "fault", Cause(why, "correct ollama.tls in the inventory"))
+            if verified.status in _NOT_VERIFIED:
+                return row("certificate not verified", "fault", Cause(why, "correct ollama.tls in the inventory"))
+            return row("Ollama, not every time", "fault", Cause(why, self.causes.look("nodes,pods -A -o wide")))
         seen = f"Ollama, certificate for {(expiry - self.now).days} days"
         warn = expiry - self.now < certificates.SOON
         return row(seen, "ok", Cause(f"its certificate expires on {expiry:%Y-%m-%d}", renew) if warn else Cause("", ""))

@@ -59,12 +59,12 @@ class Matrix:
         return all(row.verdict == "ok" for row in self.rows)
 
     def problems(self, cluster: str) -> Text:
-        """Return what is not as it should be, each with its cause and the next command, then how it is in all."""
+        """Return what is not as it should be, holes first, with cause and next command; then how it is in all."""
         from rich.text import Text
 
         wrong = self._merged(row for row in self.rows if row.verdict != "ok" or row.cause)
         shared: dict[Row, list[Row]] = {}
-        for row in wrong:
+        for row in sorted(wrong, key=lambda row: list(SUMMARIES).index(row.verdict)):
             shared.setdefault(replace(row, host="", next=""), []).append(row)
         text = Text()
         for rows in shared.values():
@@ -77,10 +77,12 @@ class Matrix:
         return text.append(f"{cluster}: {SUMMARIES[worst]}{again}", style="bold")
 
     def _merged(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Consecutive rows that differ only in where, as one."""
-        for _, group in groupby(rows, key=lambda row: replace(row, where="", next="")):
-            same = list(group)
-            yield same[0].at(self._together([row.where for row in same]))
+        """Rows that differ only in where, as one."""
+        same: dict[Row, list[Row]] = {}
+        for row in rows:
+            same.setdefault(replace(row, where="", next=""), []).append(row)
+        for alike in same.values():
+            yield alike[0].at(self._together([row.where for row in alike]))
 
     def _together(self, places: Sequence[str]) -> str:
         """Several places in few words."""

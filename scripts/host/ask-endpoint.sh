@@ -8,4 +8,3 @@ for address in "$@"; do
     begin "version@$address" ask --resolve "$hostname:443:$address" "https://$hostname/api/version"
     begin "certificate@$address" certificate "$address"
 done
-emit_begun

@@ -15,7 +15,7 @@ ask() {
     fi
 }
 certificate() {
-    timeout 10 openssl s_client -connect "$1:443" -servername "$hostname" </dev/null 2>/dev/null |
+    timeout 5 openssl s_client -connect "$1:443" -servername "$hostname" </dev/null 2>/dev/null |
         openssl x509 -outform PEM
 }
 # What an unauthorised client would do: no certificate is verified, and no proxy gets between.

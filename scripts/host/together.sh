@@ -1,10 +1,10 @@
 # Sent after emit.sh, in front of scripts whose questions need not wait for each other.
 #
-# begin NAME COMMAND [ARG...]: start the command beside the others.
-# emit_begun: wait for all of them, then emit each, in the order in which they were begun.
+# begin NAME COMMAND [ARG...]: start the command beside the others. When the script ends, all of them are waited for, and
+# emitted in the order in which they were begun.
 # shellcheck shell=sh disable=SC2154  # emit_errors is emit.sh's
 begun=$(mktemp -d)
-trap 'rm -rf "$emit_errors" "$begun"' EXIT
+trap 'emit_begun; rm -rf "$emit_errors" "$begun"' EXIT
 
 begin() {
     begun_name=$1
@@ -23,5 +23,4 @@ begun_outcome() {
 emit_begun() {
     wait
     while read -r begun_name; do emit "$begun_name" begun_outcome "$begun_name"; done <"$begun/names"
-    : >"$begun/names"
 }

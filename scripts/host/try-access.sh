@@ -17,4 +17,3 @@ begin delete knock --request DELETE --data '{}' --output /dev/null "https://$hos
 for path in pull push create copy; do
     begin "$path" knock --request POST --data '{}' --output /dev/null "https://$hostname/api/$path"
 done
-emit_begun

@@ -140,6 +140,21 @@ def test_it_fits_a_terminal_and_changes_nothing(lab: Lab, operator: Operator) ->
     assert said.out.endswith("phi: access control holds\n")
 
 
+def test_a_firewall_that_keeps_silent_holds_as_well(lab: Lab, operator: Operator) -> None:
+    nodes = [lab.host(f"phi-gpu-{number}") for number in (1, 2, 3)]
+    rule = f"ip saddr {lab.host(STRANGER).address} tcp dport {{ 80, 443, 11434 }} drop"
+    hook = "{ type filter hook prerouting priority -300; }"
+    rules = f"add table firewall\nadd chain firewall input {hook}\nadd rule firewall input {rule}\n"
+    for node in nodes:
+        node.run(["nft", "--file", "-"], input=rules)
+    try:
+        found = [row for row in rows(operator, 0) if row["host"] == STRANGER]
+        assert {row["seen"] for row in found} == {"timed out"}
+    finally:
+        for node in nodes:
+            node.run(["nft", "delete", "table", "firewall"], check=False)
+
+
 # -- holes
 
 
