@@ -351,6 +351,15 @@ def trust_host(_: Context, hosts: str = "", fingerprint: str = "", site: str = "
     hostkeys.trust(_site(site), hosts, fingerprint)
 
 
+@task(auto_shortflags=False, help=_help(*READS))
+@command
+def check_access(_: Context, hosts: str = "ollama", site: str = "", json: bool = False) -> int:
+    """Try from every host of the site whether a shared Ollama is open to its Scouts and to nobody else; read-only."""
+    from scout_ollama import access
+
+    return access.command(_site(site), hosts, as_json=json)
+
+
 @task(auto_shortflags=False, help={"name": "name of the lab; several can be up side by side"})
 @command
 def lab_up(_: Context, name: str = "lab") -> None:

@@ -88,11 +88,18 @@ def fingerprint_of(pem: str) -> str:
         return ""
 
 
+def expiry_of(pem: str) -> datetime | None:
+    """When the first certificate in PEM text expires (UTC); None where the text holds none."""
+    try:
+        return x509.load_pem_x509_certificates(pem.encode())[0].not_valid_after_utc
+    except ValueError:
+        return None
+
+
 def expired(pem: str) -> str:
     """The day on which the first certificate in PEM text expired; empty if it has not, or the text holds none."""
-    certificates = x509.load_pem_x509_certificates(pem.encode()) if pem else []
-    ends = [certificate.not_valid_after_utc for certificate in certificates[:1]]
-    return str(ends[0].date()) if ends and ends[0] < datetime.now(UTC) else ""
+    ends = expiry_of(pem)
+    return str(ends.date()) if ends and ends < datetime.now(UTC) else ""
 
 
 def described(pem: str) -> str:

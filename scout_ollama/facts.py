@@ -43,9 +43,9 @@ class Sections(dict[str, Section]):
         return ABSENT
 
 
-def facts_script(name: str) -> Script:
-    """Return a script that reports facts, with ``emit`` in front of it."""
-    return Script(name, Script.load("emit").text + Script.load(name).text)
+def facts_script(*names: str) -> Script:
+    """Return a script that reports facts, with ``emit`` and what else it needs in front of it."""
+    return Script.load("emit", *names)
 
 
 def parse_sections(output: str) -> Sections:
@@ -169,6 +169,17 @@ def read_rollout(remote: Reader, namespace: str) -> list[KubeObject]:
     """Read what a rollout is judged by: the namespace's DaemonSets, their revisions, pods and events, and the nodes."""
     result = remote.read(Script.load("rollout-state"), namespace, sudo=True)
     return _list_items(result.stdout)
+
+
+def read_exposed(remote: Reader) -> list[KubeObject]:
+    """Read what decides who can reach what in a cluster: its nodes, services, workloads, pods and routes.
+
+    Raises:
+        RemoteError: the host cannot be reached.
+        Trouble: the cluster does not answer, or knows no kind of Traefik's.
+    """
+    sections = parse_sections(remote.read(facts_script("exposed"), sudo=True, timeout=90).stdout)
+    return [obj for name in ("nodes", "workloads", "routes") for obj in _items(sections[name], remote)]
 
 
 def _ask_cluster(remote: Reader, objects: list[KubeObject]) -> Sections:

@@ -64,10 +64,10 @@ class Hold:
 
     def update(self, **values: object) -> None:
         """Change the record, on the host too: the audit says this if nothing more is heard of the run."""
-        with self._saying:
+        # That the hold is lost is for check() and end() to say.
+        with self._saying, contextlib.suppress(RemoteError):
             self.record = self.record.model_copy(update=values)
-        with contextlib.suppress(RemoteError):  # that the hold is lost is for check() to say
-            self._say(self.record.line() + "\n")
+            self._talk.say(self.record.line() + "\n")
 
     def end(self) -> None:
         """Have the record audited, and let go.
@@ -77,8 +77,7 @@ class Hold:
         """
         self._over.set()
         try:
-            self._say(".")
-            _hang_up(self._talk)
+            _hang_up(self._talk, self.record)
         except RemoteError:
             self._end_late()
 
@@ -88,7 +87,7 @@ class Hold:
             talk = self._remote.converse(Script.load("hold-lock"), *_arguments(Place.BESIDE, self.record, 0), sudo=True)
             _await_turn(talk, self.record, lambda _: None)
             _begin(talk, self.record)
-            _hang_up(talk)
+            _hang_up(talk, self.record)
         except Trouble as error:
             host = self._remote.host
             raise Trouble(
@@ -170,11 +169,12 @@ def _begin(talk: Conversation, record: Record) -> None:
         raise _refused(record.cluster, line, talk)
 
 
-def _hang_up(talk: Conversation) -> None:
-    """Say no more, and wait until the record is audited."""
+def _hang_up(talk: Conversation, record: Record) -> None:
+    """Say no more, and wait until it is told that this record was audited, and not an earlier one."""
     talk.close()
     said = _all_that_is_said(talk)
-    if "ended" not in said:
+    audited = [audit.parse(line.removeprefix("ended ")) for line in said if line.startswith("ended ")]
+    if audited != [record]:
         raise RemoteError("hold-lock could not write the audit", why="\n".join(said))
 
 

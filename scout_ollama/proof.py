@@ -26,11 +26,14 @@ def ask_pod(remote: Reader, address: str) -> Sections:
 
 def ask_endpoint(remote: Reader, ollama: Ollama, addresses: Sequence[str]) -> Sections:
     """Ask the shared endpoint from a Scout host: by its name, then each of its nodes in turn."""
-    authority = ollama.tls.ca.read_bytes() if ollama.tls and ollama.tls.ca else b""
-    script = facts_script("ask-endpoint")
-    timeout = 30 + 35 * len(addresses)
-    result = remote.read(script, ollama.hostname or "", *addresses, stdin=authority, timeout=timeout)
+    script = facts_script("together", "endpoint", "ask-endpoint")
+    result = remote.read(script, ollama.hostname or "", *addresses, stdin=authority_of(ollama))
     return parse_sections(result.stdout)
+
+
+def authority_of(ollama: Ollama) -> bytes:
+    """Return the certificate of the CA to verify an endpoint with, PEM; empty for a public one."""
+    return ollama.tls.ca.read_bytes() if ollama.tls and ollama.tls.ca else b""
 
 
 def bracketed(address: str) -> str:

@@ -31,7 +31,7 @@ def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Trou
     addresses = _await_rollout(job, hosts, troubles, proved)
     _prove_pods(job, survey, addresses, proved)
     if isinstance(job.cluster, OllamaCluster) and addresses:
-        nodes = _node_addresses(job, survey, addresses)
+        nodes = node_addresses([job.cluster.hosts[name] for name in addresses], survey.cluster.nodes)
         _prove_endpoint(job, job.cluster, manifests.certificate_of(wanted), nodes, proved)
     return proved
 
@@ -105,14 +105,14 @@ def _prove_pods(job: Job, survey: Survey, addresses: Mapping[str, str], proved: 
         proved.add(findings, name, f"Ollama {job.ollama.version} answers with the models of its store")
 
 
-def _node_addresses(job: Job, survey: Survey, hosts: Iterable[str]) -> dict[str, str]:
+def node_addresses(hosts: Iterable[Host], nodes: Iterable[KubeObject]) -> dict[str, str]:
     """Return host names by the address at which their node serves, which need not be the one that SSH goes to."""
+    listed = {node["metadata"]["name"]: node["status"].get("addresses", []) for node in nodes}
     addresses: dict[str, str] = {}
-    for name in hosts:
-        node = survey.cluster.node(job.cluster.hosts[name].node_name or name)
-        listed = node["status"].get("addresses", []) if node else []
-        internal = [entry["address"] for entry in listed if entry["type"] == "InternalIP"]
-        addresses[proof.bracketed(internal[0] if internal else job.cluster.hosts[name].address)] = name
+    for host in hosts:
+        of_node = listed.get(host.node_name or host.name, [])
+        internal = [entry["address"] for entry in of_node if entry["type"] == "InternalIP"]
+        addresses[proof.bracketed(internal[0] if internal else host.address)] = host.name
     return addresses
 
 

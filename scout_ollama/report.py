@@ -143,11 +143,14 @@ def print_json(document: Any) -> None:
     print(flush=True)
 
 
-def print_text(renderable: Any) -> None:
-    """Print what a person asked to see on standard output; not folded to a terminal's width where there is none."""
+def print_text(renderable: Any, *, soft_wrap: bool = False) -> None:
+    """Print what a person asked to see on standard output; with ``soft_wrap`` no line is broken, as for commands.
+
+    Where there is no terminal, there is no terminal's width to keep to.
+    """
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 200).print(renderable)
+    Console(width=None if sys.stdout.isatty() else 200).print(renderable, soft_wrap=soft_wrap)
 
 
 def _table(rows: Sequence[tuple[str, int, str | None]]) -> Table:

@@ -74,8 +74,26 @@ class LockOutput(BaseModel):
     silent_seconds: int = Field(description="Seconds since that run's last sign of life.")
 
 
-DOCUMENTS: dict[str, Any] = {"run": dict[str, RunOutput], "audit": list[Record], "lock": dict[str, LockOutput]}
-"""``run`` is printed by every command that can change something, ``audit`` and ``lock`` by the two that read them."""
+class AccessOutput(BaseModel):
+    """One thing that ``check-access`` tried."""
+
+    cluster: str = Field(description="The shared cluster.")
+    host: str = Field(description="Where it was tried from; the cluster's name for what its objects say.")
+    tried: str = Field(description="What was tried.")
+    expected: str = Field(description="What should come of it.")
+    seen: str = Field(description="What came of it.")
+    verdict: str = Field(description="ok, fault, hole, or could not tell; ok with a cause is a warning.")
+    cause: str = Field(description="The likeliest cause, if it is not ok.")
+    next: str = Field(description="What to type next.")
+
+
+DOCUMENTS: dict[str, Any] = {
+    "run": dict[str, RunOutput],
+    "audit": list[Record],
+    "lock": dict[str, LockOutput],
+    "access": list[AccessOutput],
+}
+"""``run`` is printed by every command that can change something, the others by the commands that read them."""
 
 
 def of(outcome: Outcome) -> dict[str, Any]:

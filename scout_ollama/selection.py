@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Cluster, Host, OllamaCluster, ScoutCluster, Site
 
@@ -14,16 +16,23 @@ def whole_clusters(site: Site, selector: str, command: str) -> list[Cluster]:
     """
     hosts = site.select(selector)
     clusters = [cluster for cluster in site.clusters_of(hosts) if cluster.runs_ollama]
-    for cluster in clusters:
-        left_out = [name for name in cluster.hosts if name not in {host.name for host in hosts}]
-        if left_out:
-            raise Trouble(
-                f"{selector} leaves out {', '.join(left_out)}",
-                why=f"inv {command} is for a whole cluster: hosts that are done already are left as they are",
-                next=f"inv {command} --hosts {cluster.name}",
-            )
+    _require_whole(clusters, hosts, selector, command)
     if not clusters:
         raise _runs_none(site, selector, command)
+    return clusters
+
+
+def shared_clusters(site: Site, selector: str, command: str) -> list[OllamaCluster]:
+    """Return the selected shared Ollama clusters, for a command that is about their endpoint.
+
+    Raises:
+        Trouble: there is none, or the selector leaves out hosts of one.
+    """
+    hosts = site.select(selector)
+    clusters = [cluster for cluster in site.clusters_of(hosts) if isinstance(cluster, OllamaCluster)]
+    _require_whole(clusters, hosts, selector, command)
+    if not clusters:
+        raise _no_endpoint(site, selector, command)
     return clusters
 
 
@@ -38,6 +47,33 @@ def gpu_hosts(site: Site, selector: str, command: str) -> list[Host]:
     if not running:
         raise _runs_none(site, selector, command)
     return running
+
+
+def _require_whole(clusters: Sequence[Cluster], hosts: Sequence[Host], selector: str, command: str) -> None:
+    for cluster in clusters:
+        left_out = [name for name in cluster.hosts if name not in {host.name for host in hosts}]
+        if left_out:
+            raise Trouble(
+                f"{selector} leaves out {', '.join(left_out)}",
+                why=f"inv {command} is for a whole cluster: its hosts are one thing to whoever uses it",
+                next=f"inv {command} --hosts {cluster.name}",
+            )
+
+
+def _no_endpoint(site: Site, selector: str, command: str) -> Trouble:
+    scouts = [cluster for cluster in site.clusters_of(site.select(selector)) if isinstance(cluster, ScoutCluster)]
+    scout = scouts[0] if scouts else None
+    what = f"no cluster in {selector} has an endpoint"
+    if scout and (owner := site.ollama_cluster_of(scout)):
+        why = f"{scout.name} uses the Ollama of {owner.name}"
+        return Trouble(what, why=why, next=f"inv {command} --hosts {owner.name}")
+    if scout and scout.runs_ollama:
+        why = f"the Ollama of {scout.name} is reached inside its cluster only"
+    elif scout:
+        why = f"the ollama_mode of {scout.name} is {scout.ollama_mode}"
+    else:
+        why = "only a shared Ollama has one"
+    return Trouble(what, why=why, next="inv list-hosts --hosts ollama")
 
 
 def _runs_none(site: Site, selector: str, command: str) -> Trouble:

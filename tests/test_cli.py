@@ -32,7 +32,17 @@ CHANGING = {
 }
 COMMANDS = {
     *CHANGING,
-    *("audit", "lab-down", "lab-up", "list-hosts", "render", "show-host-keys", "show-lock", "trust-host"),
+    *(
+        "audit",
+        "check-access",
+        "lab-down",
+        "lab-up",
+        "list-hosts",
+        "render",
+        "show-host-keys",
+        "show-lock",
+        "trust-host",
+    ),
 }
 HEAVY = {"cryptography", "fabric", "jinja2", "lab", "paramiko", "pydantic", "rich", "scout_ollama"}
 
@@ -110,7 +120,7 @@ def test_the_help_of_the_main_job_names_its_options() -> None:
 # -- which hosts, which inventory
 
 
-@pytest.mark.parametrize("command", ["list-hosts", "deploy-ollama", "render", "show-host-keys"])
+@pytest.mark.parametrize("command", ["check-access", "list-hosts", "deploy-ollama", "render", "show-host-keys"])
 def test_a_selector_that_matches_nothing_is_refused_with_the_closest_name(command: str) -> None:
     said = typed(command, "--hosts", "ph1-gpu-1")
     assert said.status == 1

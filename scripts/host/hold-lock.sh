@@ -4,7 +4,7 @@
 # lock if somebody has it; after PATIENCE seconds without a sign of life the run counts as ended.
 #
 # Says, line by line: "left RECORD" for each run that was cut off before; "held RECORD" while somebody else has the lock;
-# "yours" when it may begin; "begun" when its record is on the disk; "ended" when its line is in the audit; else "failed WHY".
+# "yours" when it may begin; "begun" when its record is on the disk; "ended RECORD" when that is in the audit; else "failed WHY".
 # Hears: the run's record, which is what the audit will say of it if nothing more is heard; "." now and then, as a sign of
 # life; the record anew whenever it has changed. All are padded to one length: a later one replaces the one before where it
 # stands, also on a full disk.
@@ -80,5 +80,6 @@ while sign=$(timeout "$patience" head -c 1 9>&-); do
     *) break ;;
     esac
 done
+record=$(head -n 1 "$file")
 settle "$file" || fail "$audit cannot be written: what it lacks stands in $file, and the next run adds it"
-echo ended
+printf 'ended %s\n' "$record"

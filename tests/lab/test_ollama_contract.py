@@ -331,6 +331,17 @@ class TestMakingModels:
         assert not (server.store / "manifests/registry.ollama.ai/somebody").exists()
         assert server.request("DELETE", "/api/delete", {"model": "original"}).status == 404
 
+    def test_a_call_that_names_no_model_is_refused_in_json_and_changes_nothing(self, server: Server) -> None:
+        """What check-access relies on: its tries are harmless, and are known to have reached Ollama."""
+        before = sorted(server.store.rglob("*"))
+        calls = [*(("POST", f"/api/{path}") for path in ("pull", "push", "create", "copy")), ("DELETE", "/api/delete")]
+        for method, path in calls:
+            answer = server.request(method, path, {})
+            assert (answer.status, answer.headers.get_content_type()) == (400, "application/json")
+        absent = server.request("HEAD", f"/api/blobs/sha256:{'0' * 64}")
+        assert (absent.status, absent.headers.get_content_type()) == (404, "application/json")
+        assert sorted(server.store.rglob("*")) == before
+
     def test_pull_without_a_registry(self, server: Server) -> None:
         name = f"127.0.0.1:{free_port()}/library/absent"
         lines = server.post("/api/pull", model=name, insecure=True).lines
