@@ -64,6 +64,14 @@ class Containers:
         """One host."""
         return ContainerHost(self._record, name)
 
+    def tried_to_leave(self) -> dict[str, list[str]]:
+        """Not offered: a container has no route to anywhere outside, and nothing counts what it would have sent."""
+        raise Trouble(
+            "what the lab's hosts sent to addresses outside cannot be counted",
+            why="this lab's hosts are containers",
+            next="run the lab as root on Linux, where hosts are namespaces",
+        )
+
     def _create(self, engine: Any, image: str, name: str) -> Any:
         record, lab = self._record, _resource(self._record.name)
         address = record.address(name)

@@ -20,6 +20,12 @@ class Engine(Protocol):
     def host(self, name: str) -> LabHost:
         """One host."""
 
+    def tried_to_leave(self) -> dict[str, list[str]]:
+        """What each host sent to addresses outside the lab; hosts that sent nothing there are left out.
+
+        Raises ``Trouble`` where it is not counted.
+        """
+
 
 _ENGINES: dict[str, type[Namespaces] | type[Containers]] = {engine.name: engine for engine in (Namespaces, Containers)}
 

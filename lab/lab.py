@@ -106,6 +106,14 @@ class Lab:
         self._engine.down()
         shutil.rmtree(self._record.directory)
 
+    def tried_to_leave(self) -> dict[str, list[str]]:
+        """What each host or its pods sent to addresses outside the lab since it is up: ``192.0.2.1: 3 packets``.
+
+        None of it got anywhere. A name that /etc/hosts does not have shows as the address of the name server that is
+        not there, 192.0.2.53. Hosts that sent nothing are left out. Raises ``Trouble`` where hosts are containers.
+        """
+        return self._engine.tried_to_leave()
+
     def _ready(self, placed_host: tuple[ClusterSpec, HostSpec]) -> None:
         cluster, spec = placed_host
         host = self.host(spec.name)

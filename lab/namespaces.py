@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from lab import networks, paths, rootfs
+from lab import air_gap, networks, paths, rootfs
 from lab.labhost import ENVIRONMENT, LabHost
 from lab.process import holds_in_time, run
 from lab.record import Record
@@ -60,6 +60,13 @@ class Namespaces:
         """One host."""
         return NamespaceHost(self._switch, name)
 
+    def tried_to_leave(self) -> dict[str, list[str]]:
+        """What each host sent to addresses outside the lab."""
+        nft = ["chroot", str(rootfs.directory()), "nft", "--json", "list", "table", "bridge", "air_gap"]
+        tried = air_gap.by_port(self._switch.run(nft).stdout)
+        hosts = {host.port: host.name for host in map(self.host, self._record.hosts)}
+        return {name: tried[port] for port, name in hosts.items() if port in tried}
+
 
 class Switch:
     """The process that a lab consists of: all its hosts end with it."""
@@ -90,7 +97,8 @@ class Switch:
     def start(self) -> None:
         """Start it, and plug the machine in."""
         unshare = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child"]
-        script = [_SCRIPTS / "switch", rootfs.directory(), self.record.common, self._reservation / "switch"]
+        files = [self._reservation / "switch", rootfs.directory(), self.record.common]
+        script = [_SCRIPTS / "switch", *files, f"198.18.{self.record.network}"]
         log = self._reservation / "log"
         with log.open("w") as output:
             subprocess.run(["setsid", "--fork", *unshare, *map(str, script)], stdout=output, stderr=output, check=True)
@@ -123,7 +131,7 @@ class NamespaceHost(LabHost):
     def __init__(self, switch: Switch, name: str) -> None:
         super().__init__(name, switch.record.address(name), switch.record.endpoint(name))
         self._switch = switch
-        self._port = f"port{self.address.rpartition('.')[2]}"
+        self.port = f"port{self.address.rpartition('.')[2]}"
 
     @property
     def _state(self) -> Path:
@@ -179,18 +187,18 @@ class NamespaceHost(LabHost):
 
     def cut(self) -> None:
         (self._state / "cut").touch()
-        self._switch.run(["ip", "link", "set", self._port, "down"])
+        self._switch.run(["ip", "link", "set", self.port, "down"])
 
     def restore(self) -> None:
         (self._state / "cut").unlink(missing_ok=True)
-        self._switch.run(["ip", "link", "set", self._port, "up"])
+        self._switch.run(["ip", "link", "set", self.port, "up"])
         if (self._state / "limit").exists():
             (self._state / "limit").unlink()
-            self._switch.run(["tc", "qdisc", "delete", "dev", self._port, "root"])
+            self._switch.run(["tc", "qdisc", "delete", "dev", self.port, "root"])
             self._switch.run(["tc", "-netns", self.name, "qdisc", "delete", "dev", "eth0", "root"])
 
     def limit(self, rate: str) -> None:
-        self._switch.run([str(_SCRIPTS / "limit"), self.name, self._port, rate])
+        self._switch.run([str(_SCRIPTS / "limit"), self.name, self.port, rate])
         (self._state / "limit").write_text(rate)
 
     def freeze(self) -> None:
