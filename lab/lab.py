@@ -86,6 +86,19 @@ class Lab:
         """All its hosts."""
         return [self._engine.host(name) for name in self._record.hosts]
 
+    @property
+    def made_at(self) -> int:
+        """When its files were written, in nanoseconds since 1970: what its hosts write is newer."""
+        return self._record.common.stat().st_mtime_ns
+
+    @property
+    def servers(self) -> list[LabHost]:
+        """The first server of each K3s cluster: where kubectl answers."""
+        if not self._record.k3s:
+            return []
+        first = (next(host for host in cluster.hosts if "server" in host.roles) for cluster in self._record.topology)
+        return [self.host(server.name) for server in first]
+
     def host(self, name: str) -> LabHost:
         """The host ``name``. Raises ``Trouble`` if the lab has no such host."""
         if name not in self._record.hosts:
