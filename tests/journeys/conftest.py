@@ -25,6 +25,9 @@ import yaml
 
 from lab.certificates import Authority
 from lab.lab import Lab
+from scout_ollama.errors import Trouble
+from scout_ollama.inventory import load_site
+from tests import addresses
 
 ROOT = Path(__file__).parent.parent.parent
 INV = Path(sys.executable).with_name("inv")
@@ -126,6 +129,11 @@ class Operator:
         """Type the main job."""
         return self.inv("deploy-ollama", "--hosts", "phi", *(words or ("--yes",)))
 
+    @property
+    def logs(self) -> Path:
+        """Where the logs of what was typed are."""
+        return self.home / "scout-ollama/logs"
+
     def edit(self, cluster: str, change: Callable[[dict[str, Any]], object]) -> None:
         """Edit one file of the inventory."""
         path = self.site / f"{cluster}.yaml"
@@ -159,12 +167,29 @@ def lab() -> Iterator[Lab]:
         pytest.skip("the lab's hosts are made by root on Linux; run the tests as root there")
     with Lab.running(f"journeys-{os.getpid()}") as running:
         yield running
+        assert_nothing_left(running)
 
 
 @pytest.fixture
-def operator(lab: Lab, tmp_path: Path) -> Operator:
-    """An operator with a copy of the lab's inventory to edit."""
-    return Operator(Path(shutil.copytree(lab.site, tmp_path / "site")), tmp_path / "home")
+def operator(lab: Lab, tmp_path: Path) -> Iterator[Operator]:
+    """An operator with a copy of the lab's inventory to edit; what they type names no address outside of it."""
+    operator = Operator(Path(shutil.copytree(lab.site, tmp_path / "site")), tmp_path / "home")
+    yield operator
+    assert_addresses_are_the_inventorys(lab, operator)
+
+
+def assert_addresses_are_the_inventorys(lab: Lab, operator: Operator) -> None:
+    """No command that was given to a host names an address that the inventory does not."""
+    with suppress(Trouble):  # a test may have made the inventory one that is refused
+        sites = [load_site(lab.site), load_site(operator.site)]
+        for log in operator.logs.glob("*.log"):
+            named = addresses.of_log(log.read_text())
+            assert not set.intersection(*(addresses.unnamed(named, site) for site in sites)), log.read_text()
+
+
+def assert_nothing_left(lab: Lab) -> None:
+    """No packet of any host, or of any pod, was for somebody outside of the lab."""
+    assert lab.tried_to_leave() == {}
 
 
 def kubectl(lab: Lab, *words: str, stdin: str = "", check: bool = True) -> str:

@@ -93,6 +93,10 @@ class AtHome(Operator):
         self.environment: dict[str, str] = {}
         (home / "tmp").mkdir()
 
+    @property
+    def logs(self) -> Path:
+        return self.home / ".local/state/scout-ollama/logs"
+
     def files_with(self, sentinel: Sentinel) -> set[str]:
         """The files at home that tell a secret."""
         files = (path for path in self.home.rglob("*") if path.is_file())
