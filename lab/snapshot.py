@@ -101,8 +101,11 @@ def _lasting(obj: Object) -> Object:
     """An object without what its node reports every few seconds."""
     if obj["kind"] == "Node":
         del obj["metadata"]["resourceVersion"]
-        for report in obj["metadata"].get("managedFields", []):
+        reports = obj["metadata"].get("managedFields", [])
+        for report in reports:
             report.pop("time", None)
+        # The API keeps them in the order of their times.
+        reports.sort(key=lambda report: [report.get(name, "") for name in ("manager", "operation", "subresource")])
         for condition in obj["status"].get("conditions", []):
             condition.pop("lastHeartbeatTime", None)
     return obj

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from scout_ollama import certificates, deploy, manifests, proving, state, survey
 from scout_ollama.errors import Trouble
-from scout_ollama.inventory import Cluster, OllamaCluster, ScoutCluster
+from scout_ollama.inventory import Cluster, OllamaCluster, ScoutCluster, Site
 from scout_ollama.job import Job
 from scout_ollama.manifests import KubeObject
 from scout_ollama.proposal import Proposal
@@ -26,7 +26,8 @@ def propose(job: Job, to: int | None) -> Proposal:
             f"{job.cluster.name}: revision {number} is the one without an Ollama",
             next=f"inv remove-ollama --hosts {job.cluster.name}",
         )
-    job = replace(job, cluster=_as_kept(job.cluster, wanted))
+    cluster = _as_kept(job.cluster, wanted)
+    job = replace(job, cluster=cluster, site=Site(job.site.root, {**job.site.clusters, cluster.name: cluster}))
     found = survey.take(job, wanted)
     return Proposal(
         plan=deploy.make_plan(job, wanted, found),

@@ -159,8 +159,8 @@ def test_the_audit_has_a_line_for_every_run(site: Operator) -> None:
         ("deploy-ollama", "laptop-1", "done"),
         ("deploy-ollama", "laptop-1", "done"),
         ("drain-host", "laptop-1", "done"),
-        ("release-lock", "laptop-1", "declined"),
         ("exec", "laptop-2", "cut off"),
+        ("release-lock", "laptop-1", "declined"),
         ("release-lock", "laptop-1", "done"),
     ]
     assert all(run.revision and run.who and run.plan for run in runs)
