@@ -89,7 +89,9 @@ def of_host(record: Record, cluster: ClusterSpec, host: HostSpec, key: KeyPair) 
     files.file("etc/hostname", f"{host.name}\n")
     files.file("etc/ssh/ssh_host_ed25519_key", key.private, 0o600)
     files.file("etc/ssh/ssh_host_ed25519_key.pub", f"{key.public}\n")
-    files.file("etc/lab/host.json", json.dumps(_description(record, cluster, host), indent=1), 0o600)
+    files.file("etc/lab/host.json", json.dumps(_description(record, cluster, host), indent=1))
+    if record.k3s:
+        files.file("etc/lab/token", record.token, 0o600)
     for unit in _enabled(record, cluster):
         files.link(f"{_UNITS}/multi-user.target.wants/{unit}.service", f"../{unit}.service")
     if cluster.kind == "staging":
@@ -118,7 +120,7 @@ def _description(record: Record, cluster: ClusterSpec, host: HostSpec) -> dict[s
     """``/etc/lab/host.json``: what the stand-ins on a host need to know of it and of its cluster."""
     peers = [_peer(record, cluster, peer) for peer in cluster.hosts]
     server = next(peer.name for peer in cluster.hosts if "server" in peer.roles)
-    k3s = {"server": record.address(server), "version": K3S_VERSION, "token": record.token} if record.k3s else None
+    k3s = {"server": record.address(server), "version": K3S_VERSION} if record.k3s else None
     return {
         "lab": record.name,
         **_peer(record, cluster, host),

@@ -97,6 +97,7 @@ def execute(site: Site, selector: str, command: Command, request: Request) -> in
     if not command.sudo and request.consent is Consent.ASK:
         request = replace(request, consent=Consent.YES)
     place = Place.LOCK if command.sudo else Place.BESIDE
+    site.learn_secrets()
     prepare = run.unprepared(partial(propose, command=command))
     return run.carry_out(site, site.clusters_of(hosts), request, prepare, place=place)
 

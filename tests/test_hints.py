@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from invoke import Collection
 
+import tasks
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ssh
 
@@ -55,3 +57,25 @@ def test_the_hosts_shell_gets_the_command_as_it_was_meant(command: str, tmp_path
     paths = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(["sh", "-c", on(host(), command)], env=paths, capture_output=True, text=True, check=True)
     assert done.stdout == command
+
+
+def test_every_command_that_a_message_or_a_document_names_is_one_that_there_is() -> None:
+    named = subprocess.run(
+        [
+            "git",
+            "grep",
+            "-hoE",
+            r"\binv ([a-z]+-[a-z-]+[a-z]|exec|audit|render)\b",
+            "--",
+            "scout_ollama",
+            "docs",
+            "*.md",
+        ],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    assert len(named) > 50
+    to_come = {"pull-models", "install-gpu-operator"}
+    assert {line.split()[1] for line in named} - to_come <= set(Collection.from_module(tasks).task_names)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -100,6 +101,17 @@ class Site:
                 for wrong, right in _lacking(source)
             ],
         )
+
+    def learn_secrets(self) -> None:
+        """Read every secret that nobody can be asked for, so that it is masked wherever it turns up.
+
+        For commands that may print anything. One that cannot be read is passed over, and no command is run.
+        """
+        for cluster in self.clusters.values():
+            for _, source in _sources(cluster):
+                if isinstance(source, SecretSource) and source.command is None:
+                    with suppress(Trouble):
+                        source.read()
 
     def _term(self, term: str) -> list[Host]:
         of, colon, part = term.partition(":")

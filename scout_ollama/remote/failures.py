@@ -16,7 +16,7 @@ def took_too_long(host: Host, script: Script, timeout: float, result: Result) ->
     return RemoteError(
         f"{script.name} took longer than {timeout:g} s and was ended",
         host=host.name,
-        why=_tail(result.stderr),
+        why=_tail(result.stderr) or "it was still at it, and said nothing of what keeps it",
         next=on(host, f"ps -eo pid,stat,wchan:20,etime,args | grep {script.name}"),
     )
 

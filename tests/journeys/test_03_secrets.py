@@ -25,6 +25,7 @@ import pytest
 
 from lab.lab import Lab
 from tests.journeys.conftest import INV, Operator, Said, assert_proved, assert_told, kubectl, running_pods
+from tests.journeys.test_09_gate import CHANGING, words
 
 pytestmark = pytest.mark.lab
 
@@ -335,7 +336,7 @@ def test_11_no_host_has_the_key_but_as_the_tls_secret_in_the_api_and_in_the_kept
     found = files_of_host_with(lab, host, key)
     assert bool(found) == (host == "phi-gpu-1")
     assert all(path.startswith((OBJECTS, REVISIONS)) for path in found), found
-    modes = lab.host(host).run(["stat", "--format=%a %U:%G", "/etc/lab/host.json", *found]).stdout
+    modes = lab.host(host).run(["stat", "--format=%a %U:%G", "/etc/lab/token", *found]).stdout
     assert set(modes.splitlines()) == {"600 root:root"}
 
 
@@ -399,3 +400,41 @@ def test_14_a_wrong_password_is_told_and_stops_nothing(
     assert not wrong.is_in(said.out)
     assert not wrong.is_in(said.err)
     assert kept == [*GPU_HOSTS], "the password that worked is still there"
+
+
+OTHERS = [
+    *(words(command, "--plan", "--json") for command in sorted(CHANGING)),
+    *(words(command, "--plan") for command in sorted(CHANGING)),
+    *((command, "--hosts", "phi") for command in ("audit", "show-lock", "check-access", "show-host-keys")),
+    *((command, "--hosts", "phi", "--json") for command in ("audit", "show-lock", "check-access", "list-hosts")),
+    ("rotate-tls", "--hosts", "phi", "--reason", "a test", "--yes", "--json"),
+    ("rollback-ollama", "--hosts", "phi", "--yes"),
+    ("exec", "--hosts", "staging", "--sudo", "--yes", "--json", "--", "cat", HARBOR_USERS),
+    ("exec", "--hosts", "staging", "--sudo", "--yes", "--", "cat", HARBOR_USERS),
+]
+
+
+@pytest.mark.parametrize("typed", OTHERS, ids=" ".join)
+def test_16_no_other_command_tells_them_either(
+    lab: Lab, operator: AtHome, run: Run, password: Sentinel, key: Sentinel, typed: tuple[str, ...]
+) -> None:
+    """Nor what it leaves: its log and its audit here, and its audit and its lock on the cluster's first server.
+
+    The ad hoc commands at the end show the file that has the password in it, and it is masked.
+    """
+    assert run.deploy.status == 0, run.deploy.err
+    with looking_on(password, key) as onlooker:
+        said = operator.inv(*typed)
+    assert said.status in (0, 2), said.err
+    assert onlooker.told == set()
+    for sentinel in (password, key):
+        assert not sentinel.is_in(said.out + said.err)
+    if HARBOR_USERS in typed:
+        assert f"{ROBOT}:(redacted)" in said.out + said.err
+    assert operator.files_with(password) == set()
+    left = lab.host("phi-gpu-1").run(["find", "/var/lib/scout-ollama", "-maxdepth", "1", "-type", "f"]).stdout.split()
+    assert "/var/lib/scout-ollama/audit.jsonl" in left
+    for file in left:
+        content = lab.host("phi-gpu-1").run(["cat", file]).stdout
+        assert not password.is_in(content)
+        assert not key.is_in(content)

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 import jsonschema
 import pytest
 from invoke import Collection
-from lab.snapshot import Snapshot
 
 import tasks
 from lab import snapshot
 from lab.lab import Lab
+from lab.snapshot import Snapshot
 from scout_ollama import audit, results
 from tests.journeys.conftest import ROOT, Operator, kubectl
 

@@ -1,13 +1,11 @@
-"""What this lab host is, from /etc/lab/host.json."""
+"""What this lab host is, from /etc/lab/host.json, and its cluster's token, which is root's alone."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HOST_JSON = Path("/etc/lab/host.json")
-PUBLIC_JSON = Path("/var/lib/rancher/k3s/lab-host.json")  # the same without secrets, for users and containers
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,8 @@ def read(path: Path = HOST_JSON) -> HostInfo:
     peers = tuple(_peer(p) for p in data["peers"])
     me = next(p for p in peers if p.name == data["name"])
     k3s = data["k3s"]
-    return HostInfo(me, peers, k3s["server"], k3s["version"], k3s["token"], data["kind"] != "staging")
+    token = path.with_name("token").read_text()
+    return HostInfo(me, peers, k3s["server"], k3s["version"], token, data["kind"] != "staging")
 
 
 def _peer(data: dict[str, Any]) -> Peer:
@@ -69,16 +68,7 @@ def _peer(data: dict[str, Any]) -> Peer:
     )
 
 
-def publish() -> None:
-    """Write PUBLIC_JSON."""
-    data: dict[str, Any] = json.loads(HOST_JSON.read_text())
-    public = {**data, "k3s": {key: value for key, value in data["k3s"].items() if key != "token"}}
-    PUBLIC_JSON.parent.mkdir(parents=True, exist_ok=True)
-    PUBLIC_JSON.write_text(json.dumps(public))
-
-
 def read_version() -> str:
-    """K3s's version, for any user once the service has run. Raises OSError or TypeError when the host has no K3s."""
-    path = HOST_JSON if os.access(HOST_JSON, os.R_OK) else PUBLIC_JSON
-    data: dict[str, Any] = json.loads(path.read_text())
+    """K3s's version. Raises OSError or TypeError when the host has no K3s."""
+    data: dict[str, Any] = json.loads(HOST_JSON.read_text())
     return str(data["k3s"]["version"])

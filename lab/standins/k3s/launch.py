@@ -8,7 +8,7 @@ from typing import Any
 from lab.standins.images import PATH, PROGRAMS, Program, lab_environment
 from lab.standins.k3s import environment, gpus, security, volumes
 from lab.standins.k3s.containers import Launch
-from lab.standins.k3s.hostinfo import PUBLIC_JSON
+from lab.standins.k3s.hostinfo import HOST_JSON
 from lab.standins.k3s.node_context import NodeContext
 from lab.standins.k3s.objects import Object, name_of, namespace_of, quantity, uid_of
 from lab.standins.k3s.pull import Image
@@ -43,7 +43,7 @@ def build(
     }
     hosts = volumes.Mount(etc_hosts(uid_of(pod)), "/etc/hosts", read_only=False)
     hidden = [*program.absent, *([] if devices or pod["spec"].get("runtimeClassName") == "nvidia" else ["nvidia-smi"])]
-    lab = volumes.Mount(PUBLIC_JSON, "/etc/lab/host.json", read_only=True)
+    lab = volumes.Mount(HOST_JSON, "/etc/lab/host.json", read_only=True)
     mounts = [hosts, lab, *volumes.mounts(spec, ready_volumes), *_hide(hidden)]
     argv = [environment.expand(word, own) for word in program.argv(spec.get("command"), spec.get("args"))]
     return Launch(argv, rights, variables, mounts, netns, log_file(pod, str(spec["name"]), attempt))

@@ -64,7 +64,6 @@ def _start(host: HostInfo, stop: threading.Event) -> bool:
     images = ImageStore()
     runtime.import_system_images(images)
     prepare_node(host)
-    hostinfo.publish()
     if host.is_first_server:
         _start_api(host)
     elif not _join(host, stop):
