@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -83,8 +84,17 @@ def show_audit(site: Site, selector: str, *, last: int, as_json: bool) -> int:
 
 
 def _runs(kept: state.State) -> list[Record]:
-    """The audited runs, and one that was cut off and waits for the next run to audit it."""
-    return [*kept.runs, *([kept.holding.record] if kept.holding and not kept.holding.alive else [])]
+    """The audited runs, and one that was cut off and waits for the next run to audit it.
+
+    What undoes a run is left out where it would need a revision that is no longer kept.
+    """
+    runs = [*kept.runs, *([kept.holding.record] if kept.holding and not kept.holding.alive else [])]
+    return [run if _can_be_undone(run, kept.revisions) else run.model_copy(update={"undo": ""}) for run in runs]
+
+
+def _can_be_undone(run: Record, revisions: Sequence[int]) -> bool:
+    needed = re.search(r"rollback-ollama .*--to (\d+)", run.undo)
+    return needed is None or int(needed[1]) in revisions
 
 
 def _ask(site: Site, clusters: Sequence[Cluster], ask: Callable[[Reader], T]) -> tuple[dict[str, T], list[Trouble]]:

@@ -7,14 +7,17 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from scout_ollama import results
+from scout_ollama import report, results
 from scout_ollama.changes import Plan, Stage
 from scout_ollama.errors import Trouble
+from scout_ollama.inventory import load_site
+from scout_ollama.proposal import Consent, Outcome, Request
 from scout_ollama.remote import Remote
 from scout_ollama.report import Reporter, print_json
 
@@ -204,3 +207,57 @@ def test_json_is_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) ->
     out, err = capsys.readouterr()
     assert json.loads(out) == {"phi": {"changes": [], "made": False, "path": "/x"}}
     assert err == ""
+
+
+# -- at the end of a run
+
+
+def outcome(**troubles: str) -> Outcome:
+    """A run on three hosts: a change on each that has no trouble."""
+    site = load_site(Path(__file__).parent.parent / "hosts")
+    ended = Outcome(site.clusters["phi"], Request("inv deploy-ollama --hosts phi --yes", Consent.YES))
+    ended.host_troubles = {f"phi-{host.replace('_', '-')}": Trouble(what) for host, what in troubles.items()}
+    ended.host_troubles = {host: Trouble(trouble.what, host=host) for host, trouble in ended.host_troubles.items()}
+    ended.made = [(host, "pull x") for host in site.clusters["phi"].hosts if host not in ended.host_troubles]
+    ended.undo = "inv rollback-ollama --hosts phi --to 3"
+    ended.settle()
+    return ended
+
+
+def test_a_run_ends_with_a_table_of_hosts_what_does_the_rest_and_what_undoes_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Reporter(HOSTS).outcome(outcome(gpu_2="cannot pull x"))
+    lines = [line.rstrip() for line in capsys.readouterr().err.splitlines()]
+    assert lines == [
+        "phi-gpu-2: cannot pull x",
+        "host       result",
+        "phi-gpu-1  done    1 change",
+        "phi-gpu-2  failed  cannot pull x",
+        "phi-gpu-3  done    1 change",
+        "phi: failed, 2 changes made",
+        "phi: when mended: inv deploy-ollama --hosts phi --yes",
+        "phi: to undo it: inv rollback-ollama --hosts phi --to 3",
+    ]
+
+
+def test_a_table_keeps_to_the_width_of_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    Reporter(HOSTS).outcome(outcome(gpu_2="cannot pull docker.io/ollama/ollama:0.24.0 because of this and that"))
+    table = capsys.readouterr().err.partition("host ")[2].partition("phi: failed")[0]
+    assert len(table.splitlines()) > 4, "it is folded"
+    assert max(map(len, table.splitlines())) <= 40
+
+
+def test_what_takes_long_says_that_it_is_still_at_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "STILL_SECONDS", 0.05)
+    reporter, told = Reporter(HOSTS), ""
+    deadline = time.monotonic() + 10
+    with reporter.working("phi-gpu-1", "pull x"):
+        while told.count("still at it") < 2 and time.monotonic() < deadline:
+            told += capsys.readouterr().err
+    assert told.startswith("phi-gpu-1    pull x\nphi-gpu-1    pull x: still at it after ")

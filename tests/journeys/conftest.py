@@ -32,6 +32,7 @@ from tests import addresses
 ROOT = Path(__file__).parent.parent.parent
 INV = Path(sys.executable).with_name("inv")
 SECONDS = 240
+NAME_SERVER = "192.0.2.53"
 
 
 @dataclass(frozen=True)
@@ -188,8 +189,13 @@ def assert_addresses_are_the_inventorys(lab: Lab, operator: Operator) -> None:
 
 
 def assert_nothing_left(lab: Lab) -> None:
-    """No packet of any host, or of any pod, was for somebody outside of the lab."""
-    assert lab.tried_to_leave() == {}
+    """No packet of any host, or of any pod, was for somebody outside of the lab.
+
+    But for questions to a name server, which is not there: when Harbor refuses, as it does in some of these stories,
+    K3s itself looks up the upstream registry. The demo, where Harbor never does, may not even ask.
+    """
+    tried = {host: [line for line in lines if NAME_SERVER not in line] for host, lines in lab.tried_to_leave().items()}
+    assert not any(tried.values()), tried
 
 
 def kubectl(lab: Lab, *words: str, stdin: str = "", check: bool = True) -> str:
