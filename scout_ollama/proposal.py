@@ -65,10 +65,10 @@ class Request:
             )
         return self
 
-    def again(self, failed: Sequence[str], cluster: str) -> str:
-        """Return the command that does it again where it failed: on some hosts, or on a cluster as a whole."""
+    def again(self, undone: Sequence[str], cluster: str) -> str:
+        """Return the command that does it where it was not done: on some hosts, or on a cluster as a whole."""
         words = shlex.split(self.typed)
-        hosts = ",".join(failed) if self.hosts and failed else cluster
+        hosts = ",".join(undone) if self.hosts and undone else cluster
         for at, word in enumerate(words):
             if word == "--":
                 break

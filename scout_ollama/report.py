@@ -99,8 +99,8 @@ class Reporter:
         if outcome.result:
             self.heading(f"{name}: {outcome.result}" + (f", {counted(len(outcome.made))} made" if outcome.made else ""))
         if outcome.has_trouble:
-            failed = tuple(host for host, _, trouble in rows if trouble)
-            self.heading(f"{name}: when mended: {outcome.request.again(failed, name)}")
+            undone = tuple(host for host, changes, trouble in rows if trouble or not changes)
+            self.heading(f"{name}: when mended: {outcome.request.again(undone, name)}")
         if outcome.undo:
             self.heading(f"{name}: to undo it: {outcome.undo}")
 
