@@ -97,7 +97,8 @@ class Reporter:
         if outcome.made or (outcome.result and outcome.all_troubles):
             self._table(_table(rows))
         if outcome.result:
-            self.heading(f"{name}: {outcome.result}" + (f", {counted(len(outcome.made))} made" if outcome.made else ""))
+            made = f", {counted(len(outcome.made))} made" if outcome.made else ""
+            self.heading(f"{name}: {outcome.result}{made}{', proved' if outcome.proved else ''}")
         if outcome.has_trouble:
             undone = tuple(host for host, changes, trouble in rows if trouble or not changes)
             self.heading(f"{name}: when mended: {outcome.request.again(undone, name)}")
