@@ -6,12 +6,13 @@ Heavy modules are imported by the command that needs them, so that ``inv --list`
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from invoke import Context, Exit, task
 
@@ -32,7 +33,6 @@ HELP = {
     "last": "how many runs",
 }
 READS = ("hosts", "site", "json")
-CHANGES = (*READS, "plan", "yes", "reason", "lock-wait")
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
@@ -41,6 +41,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
     Foreseeable trouble is one message and status 1; a fault of ours is one too, with its traceback in the log. The log
     of a command that changes something, and of one that failed, is named last.
     """
+    changes_something = "plan" in inspect.signature(function).parameters
 
     @functools.wraps(function)
     def body(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -52,7 +53,7 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
             )
         with logs.of(function.__name__.strip("_").replace("_", "-")) as log:
             status = log.status_of(lambda: function(*args, **kwargs))
-        if status or "plan" in function.__annotations__:
+        if status or changes_something:
             log.name_it()
         if status:
             raise Exit(code=status)
@@ -60,18 +61,51 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
     return body
 
 
+def changing(name: str = "", **own_help: str) -> Callable[[Callable[..., int]], Any]:
+    """Make a task of ``function(inventory, hosts, request, …)``, with the options that every changing command has.
+
+    The function's further parameters are the task's own options.
+    """
+
+    def make(function: Callable[..., int]) -> Any:
+        own = [*inspect.signature(function).parameters.values()][3:]
+        context, hosts, site, *rest = inspect.signature(_request).parameters.values()
+
+        @functools.wraps(function)
+        def body(context: Context, hosts: str, site: str, **options: Any) -> int:
+            request = _request(context, hosts, site, **{option.name: options.pop(option.name) for option in rest})
+            return function(_site(site), hosts, request, **options)
+
+        body.__signature__ = inspect.Signature([context, hosts, *own, site, *rest])  # type: ignore[attr-defined]
+        help = _help(*READS, "plan", "yes", "reason", "lock-wait", **own_help)
+        return task(name=name or None, auto_shortflags=False, help=help)(command(body))
+
+    return make
+
+
+def _request(
+    _: Context,
+    hosts: str = "",
+    site: str = "",
+    plan: bool = False,
+    yes: bool = False,
+    json: bool = False,
+    reason: str = "",
+    lock_wait: int = 0,
+) -> Request:
+    """What was asked for, of the options that every changing command has."""
+    from scout_ollama.proposal import Consent, Request
+
+    del hosts, site  # others use them
+    consent = Consent.PLAN_ONLY if plan else Consent.YES if yes else Consent.ASK
+    typed = shlex.join(["inv", *sys.argv[1:]])
+    return Request(typed, consent, reason=reason, lock_wait=lock_wait, as_json=json)
+
+
 def _site(site: str) -> Site:
     from scout_ollama.inventory import load_site
 
     return load_site(Path(site or os.environ.get("SCOUT_SITE") or Path(__file__).parent / "hosts"))
-
-
-def _request(plan: bool, yes: bool, json: bool, reason: str, lock_wait: int) -> Request:
-    from scout_ollama.proposal import Consent, Request
-
-    consent = Consent.PLAN_ONLY if plan else Consent.YES if yes else Consent.ASK
-    typed = shlex.join(["inv", *sys.argv[1:]])
-    return Request(typed, consent, reason=reason, lock_wait=lock_wait, as_json=json)
 
 
 def _help(*names: str, **more: str) -> dict[str, str]:
@@ -102,197 +136,98 @@ def render(_: Context, hosts: str = "ollama", site: str = "") -> None:
     sys.stdout.write(manifests.rendered(inventory, inventory.clusters_of(inventory.select(hosts))))
 
 
-@task(auto_shortflags=False, help=_help(*CHANGES))
-@command
-def deploy_ollama(
-    _: Context,
-    hosts: str = "",
-    site: str = "",
-    plan: bool = False,
-    yes: bool = False,
-    json: bool = False,
-    reason: str = "",
-    lock_wait: int = 0,
-) -> int:
+@changing()
+def deploy_ollama(inventory: Site, hosts: str, request: Request) -> int:
     """Bring Ollama on whole clusters to what the inventory says, and prove that it answers."""
     from scout_ollama import deploy, run, selection
 
-    inventory = _site(site)
     clusters = selection.whole_clusters(inventory, hosts, "deploy-ollama")
-    return run.carry_out(
-        inventory,
-        clusters,
-        _request(plan, yes, json, reason, lock_wait),
-        functools.partial(deploy.prepare, inventory),
-    )
+    return run.carry_out(inventory, clusters, request, functools.partial(deploy.prepare, inventory))
 
 
-@task(auto_shortflags=False, help=_help(*CHANGES))
-@command
-def remove_ollama(
-    _: Context,
-    hosts: str = "",
-    site: str = "",
-    plan: bool = False,
-    yes: bool = False,
-    json: bool = False,
-    reason: str = "",
-    lock_wait: int = 0,
-) -> int:
+@changing()
+def remove_ollama(inventory: Site, hosts: str, request: Request) -> int:
     """Take Ollama away from whole clusters; models, images and K3s's settings stay on the hosts."""
     from scout_ollama import remove, run, selection
 
-    inventory = _site(site)
     clusters = selection.whole_clusters(inventory, hosts, "remove-ollama")
-    return run.carry_out(
-        inventory, clusters, _request(plan, yes, json, reason, lock_wait), run.unprepared(remove.propose)
-    )
+    return run.carry_out(inventory, clusters, request, run.unprepared(remove.propose))
 
 
-@task(auto_shortflags=False, help=_help(*CHANGES, to="revision to go back to (default: the one before the last)"))
-@command
-def rollback_ollama(
-    _: Context,
-    hosts: str = "",
-    to: int = 0,
-    site: str = "",
-    plan: bool = False,
-    yes: bool = False,
-    json: bool = False,
-    reason: str = "",
-    lock_wait: int = 0,
-) -> int:
+@changing(to="revision to go back to (default: the one before the last)")
+def rollback_ollama(inventory: Site, hosts: str, request: Request, to: int = 0) -> int:
     """Make a cluster's objects again what an earlier run applied; inv audit names the revisions."""
     from scout_ollama import rollback, run, selection
 
-    inventory = _site(site)
     clusters = selection.whole_clusters(inventory, hosts, "rollback-ollama")
-    request = _request(plan, yes, json, reason, lock_wait)
-    return run.carry_out(
-        inventory, clusters, request, run.unprepared(functools.partial(rollback.propose, to=to or None))
-    )
+    propose = functools.partial(rollback.propose, to=to or None)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
 
 
-@task(auto_shortflags=False, help=_help(*CHANGES))
-@command
-def rotate_tls(
-    _: Context,
-    hosts: str = "",
-    reason: str = "",
-    site: str = "",
-    plan: bool = False,
-    yes: bool = False,
-    json: bool = False,
-    lock_wait: int = 0,
-) -> int:
+@changing()
+def rotate_tls(inventory: Site, hosts: str, request: Request) -> int:
     """Serve the certificate that the inventory names now, without an interruption; nothing else is changed."""
     from scout_ollama import rotate, run, selection
 
-    inventory = _site(site)
     clusters = selection.whole_clusters(inventory, hosts, "rotate-tls")
-    request = _request(plan, yes, json, reason, lock_wait).with_reason()
-    return run.carry_out(inventory, clusters, request, functools.partial(rotate.prepare, inventory))
+    return run.carry_out(inventory, clusters, request.with_reason(), functools.partial(rotate.prepare, inventory))
 
 
-@task(auto_shortflags=False, help=_help(*CHANGES, "allow-outage"))
-@command
-def restart_ollama(
-    _: Context,
-    hosts: str = "",
-    reason: str = "",
-    allow_outage: bool = False,
-    site: str = "",
-    plan: bool = False,
-    yes: bool = False,
-    json: bool = False,
-    lock_wait: int = 0,
-) -> int:
+@changing(**_help("allow-outage"))
+def restart_ollama(inventory: Site, hosts: str, request: Request, allow_outage: bool = False) -> int:
     """Restart Ollama on the selected GPU hosts, one at a time, each awaited."""
     from scout_ollama import run, selection, serving
 
-    inventory = _site(site)
     selected = selection.gpu_hosts(inventory, hosts, "restart-ollama")
-    request = _request(plan, yes, json, reason, lock_wait).with_reason().on(selected)
-    clusters = inventory.clusters_of(selected)
+    request = request.with_reason().on(selected)
     propose = functools.partial(serving.restart, allow_outage=allow_outage)
-    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+    return run.carry_out(inventory, inventory.clusters_of(selected), request, run.unprepared(propose))
 
 
-@task(auto_shortflags=False, help=_help(*CHANGES, "allow-outage"))
-@command
-def drain_host(
-    _: Context,
-    hosts: str = "",
-    reason: str = "",
-    allow_outage: bool = False,
-    site: str = "",
-    plan: bool = False,
-    yes: bool = False,
-    json: bool = False,
-    lock_wait: int = 0,
-) -> int:
+@changing(**_help("allow-outage"))
+def drain_host(inventory: Site, hosts: str, request: Request, allow_outage: bool = False) -> int:
     """Take GPU hosts out of service: their Ollama leaves and nothing new is placed there; the others go on."""
     from scout_ollama import run, selection, serving
 
-    inventory = _site(site)
     selected = selection.gpu_hosts(inventory, hosts, "drain-host")
-    request = _request(plan, yes, json, reason, lock_wait).with_reason().on(selected)
-    clusters = inventory.clusters_of(selected)
+    request = request.with_reason().on(selected)
     propose = functools.partial(serving.drain, request=request, allow_outage=allow_outage)
-    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+    return run.carry_out(inventory, inventory.clusters_of(selected), request, run.unprepared(propose))
 
 
-@task(auto_shortflags=False, help=_help(*CHANGES))
-@command
-def undrain_host(
-    _: Context,
-    hosts: str = "",
-    reason: str = "",
-    site: str = "",
-    plan: bool = False,
-    yes: bool = False,
-    json: bool = False,
-    lock_wait: int = 0,
-) -> int:
+@changing()
+def undrain_host(inventory: Site, hosts: str, request: Request) -> int:
     """Take GPU hosts back into service, and wait until they serve."""
     from scout_ollama import run, selection, serving
 
-    inventory = _site(site)
     selected = selection.gpu_hosts(inventory, hosts, "undrain-host")
-    request = _request(plan, yes, json, reason, lock_wait).with_reason().on(selected)
+    request = request.with_reason().on(selected)
     return run.carry_out(inventory, inventory.clusters_of(selected), request, run.unprepared(serving.undrain))
 
 
-@task(
+@changing(
     name="exec",
-    auto_shortflags=False,
-    help=_help(
-        *CHANGES,
-        sudo="run it as root: then it waits for the lock, and is asked about",
-        script="a file to run instead of a command; what comes after -- are its arguments",
-        timeout="seconds that it may take on a host",
-    ),
+    sudo="run it as root: then it waits for the lock, and is asked about",
+    script="a file to run instead of a command; what comes after -- are its arguments",
+    timeout="seconds that it may take on a host",
 )
-@command
 def exec_(
-    _: Context,
-    hosts: str = "",
-    sudo: bool = False,
-    script: str = "",
-    timeout: int = 600,
-    site: str = "",
-    plan: bool = False,
-    yes: bool = False,
-    json: bool = False,
-    reason: str = "",
-    lock_wait: int = 0,
+    inventory: Site, hosts: str, request: Request, sudo: bool = False, script: str = "", timeout: int = 600
 ) -> int:
     """Run a command on the selected hosts, audited: inv exec --hosts 'phi:*' -- nvidia-smi -L."""
     from scout_ollama import adhoc
 
     words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []
     command = adhoc.command(words, script=script, sudo=sudo, seconds=timeout)
-    return adhoc.execute(_site(site), hosts, command, _request(plan, yes, json, reason, lock_wait))
+    return adhoc.execute(inventory, hosts, command, request)
+
+
+@changing()
+def release_lock(inventory: Site, hosts: str, request: Request) -> int:
+    """Take a cluster's lock from a run that hangs; the run stops before its next change."""
+    from scout_ollama import holding
+
+    return holding.release_lock(inventory, hosts, request.with_reason())
 
 
 @task(auto_shortflags=False, help=_help(*READS, "last"))
@@ -311,23 +246,6 @@ def show_lock(_: Context, hosts: str = "*", site: str = "", json: bool = False) 
     from scout_ollama import holding
 
     return holding.show_lock(_site(site), hosts, as_json=json)
-
-
-@task(auto_shortflags=False, help=_help("hosts", "site", "json", "plan", "yes", "reason"))
-@command
-def release_lock(
-    _: Context,
-    hosts: str = "",
-    reason: str = "",
-    site: str = "",
-    plan: bool = False,
-    yes: bool = False,
-    json: bool = False,
-) -> int:
-    """Take a cluster's lock from a run that hangs; the run stops before its next change."""
-    from scout_ollama import holding
-
-    return holding.release_lock(_site(site), hosts, _request(plan, yes, json, reason, 0).with_reason())
 
 
 @task(auto_shortflags=False, help=_help("hosts", "site"))
