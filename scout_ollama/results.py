@@ -56,14 +56,14 @@ class HostOutput(BaseModel):
 class RunOutput(BaseModel):
     """What came of one command on one cluster; the document has one for each cluster, by its name."""
 
-    result: RunResult | None = Field(description="How it ended; null for a plan that was only shown.")
+    result: RunResult | None = Field(description="How it ended; null for a plan that was only shown, and for a run that did not begin.")
     changes: list[ChangeOutput] = Field(description="The plan.")
     made: bool = Field(description="Whether any of it was made.")
     hosts: list[HostOutput] = Field(description="The hosts, in the order of the inventory.")
     proved: list[ProvedOutput] = Field(description="What was proved afterwards.")
     troubles: list[TroubleOutput] = Field(description="What went wrong.")
     undo: str = Field(description="Command that undoes it; empty if there is none.")
-    record: Record | None = Field(description="The run's line in the audit; null for a plan that was only shown.")
+    record: Record | None = Field(description="The run's line in the audit; null where there is none.")
 
 
 class LockOutput(BaseModel):

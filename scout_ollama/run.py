@@ -104,7 +104,7 @@ def _end(hold: Hold, outcome: Outcome, seconds: float) -> None:
     hold.update(
         seconds=round(seconds, 1),
         result=outcome.result,
-        troubles=tuple(str(trouble).splitlines()[0] for trouble in outcome.troubles),
+        troubles=tuple(str(trouble).splitlines()[0] for trouble in outcome.all_troubles),
         undo=outcome.undo,
     )
     outcome.record = hold.record
