@@ -78,7 +78,7 @@ def show_audit(site: Site, selector: str, *, last: int, as_json: bool) -> int:
     if as_json:
         report.print_json([record.model_dump(mode="json") for record in runs])
     elif runs:
-        report.print_text(audit.table(runs))
+        report.print_text(audit.table(runs), wide=True)
     report.print_troubles(troubles)
     return 1 if troubles else 0
 

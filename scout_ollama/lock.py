@@ -7,6 +7,7 @@ killed is audited too.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable
 from enum import Enum
@@ -18,9 +19,11 @@ from scout_ollama.hints import on
 from scout_ollama.remote import Conversation, Remote, RemoteError, Script
 
 STATE = "/var/lib/scout-ollama"
-PULSE_SECONDS = 5.0
+PULSE_SECONDS = 10.0  # longer than the connection is idle before it asks the host for a sign of life
 PATIENCE_SECONDS = 60
 ANSWER_SECONDS = 30.0
+
+_logger = logging.getLogger(__name__)
 
 Tell = Callable[[str], None]
 
@@ -105,7 +108,8 @@ class Hold:
         while not self._over.wait(PULSE_SECONDS):
             try:
                 self._say(".")
-            except RemoteError:
+            except RemoteError as error:
+                _logger.warning("%s: the lock was lost: %r from %r", self.record.cluster, error.why, error.__cause__)
                 return
 
 

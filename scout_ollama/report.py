@@ -144,14 +144,15 @@ def print_json(document: Any) -> None:
     print(flush=True)
 
 
-def print_text(renderable: Any, *, soft_wrap: bool = False) -> None:
+def print_text(renderable: Any, *, soft_wrap: bool = False, wide: bool = False) -> None:
     """Print what a person asked to see on standard output; with ``soft_wrap`` no line is broken, as for commands.
 
-    Where there is no terminal, there is no terminal's width to keep to.
+    ``wide`` is for tables that 80 columns are too few for: they take more where there is no terminal.
     """
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else 200).print(renderable, soft_wrap=soft_wrap)
+    width = 200 if wide and not sys.stdout.isatty() else None
+    Console(width=width).print(renderable, soft_wrap=soft_wrap)
 
 
 def _table(rows: Sequence[tuple[str, int, str | None]]) -> Table:

@@ -83,8 +83,10 @@ class ScriptRemote(ABC):
         """See Remote."""
         length, payload = script.payload(b"")
         argv = script.argv(length, args, sudo=sudo and self._needs_sudo(), timeout=timeout)
-        _log(self.host, "converse", script, args, "begun")
-        return self._begin(script, argv, payload)
+        began = time.monotonic()
+        talk = self._begin(script, argv, payload)
+        _log(self.host, "converse", script, args, f"begun in {time.monotonic() - began:.2f} s")
+        return talk
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644, owner: str = "", sudo: bool = False) -> None:
         """See Remote."""

@@ -51,6 +51,7 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # Paramiko has no ty
     def __init__(self, sock: Any, *, known_types: Sequence[str], timeout: float, **options: Any) -> None:
         """``known_types``: the key types known_hosts has for this host; ``timeout`` seconds for each phase."""
         self._listened = _Listened(sock)
+        self._asked_at: float | None = None  # since when a sign of life is owed
         super().__init__(self._listened, **options)
         self.banner_timeout = self.handshake_timeout = self.auth_timeout = self.channel_timeout = timeout
         security = self.get_security_options()
@@ -71,8 +72,12 @@ class Transport(paramiko.Transport):  # type: ignore[misc]  # Paramiko has no ty
             raise Silence(f"nothing was heard for {silence:.0f} s")
 
     def _ask(self) -> None:
-        # Called in the transport's own thread when the connection has been idle for KEEPALIVE_SECONDS.
-        self._expect_life_within(SILENCE_SECONDS)
+        # Called in the transport's own thread when nothing has been sent for KEEPALIVE_SECONDS. What was sent before
+        # need not have been something to answer, so silence counts from when a sign of life was asked for.
+        if self._asked_at is None or self._listened.heard_at > self._asked_at:
+            self._asked_at = time.monotonic()
+        elif time.monotonic() - self._asked_at >= SILENCE_SECONDS - KEEPALIVE_SECONDS:
+            self._expect_life_within(SILENCE_SECONDS - KEEPALIVE_SECONDS)
         if not self.clear_to_send.is_set():
             return  # keys are being exchanged: a message sent by this thread would wait for itself
         request = paramiko.Message()

@@ -131,6 +131,28 @@ def test_a_host_that_falls_silent_in_the_middle_is_noticed(
     assert "nothing was heard for 1 s" in message
 
 
+def test_who_is_told_much_and_asked_nothing_need_not_answer(
+    sshd: Sshd, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent puts off the question for a sign of life, so its silence until then means nothing."""
+    monkeypatch.setattr(transport, "KEEPALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(transport, "SILENCE_SECONDS", 0.9)
+    told = tmp_path / "told"
+    talk = connect(sshd.host()).converse(
+        Script("listen", f"while read -r word; do echo $word >>{told}; done; echo over")
+    )
+    said = 0
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        talk.say("word\n")
+        said += 1
+        wait_for(lambda: told.exists() and told.read_text().count("word") == said)
+        wait_for(lambda began=time.monotonic(): time.monotonic() - began > 0.1)  # type: ignore[misc]
+    wait_for(lambda began=time.monotonic(): time.monotonic() - began > 0.8)  # type: ignore[misc]
+    talk.close()
+    assert talk.hear(20) == "over"
+
+
 @pytest.mark.parametrize("buffers", ["roomy", "full"])
 def test_a_host_that_falls_silent_while_it_is_sent_much_is_noticed(
     sshd: Sshd, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buffers: str
