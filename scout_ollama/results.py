@@ -56,9 +56,7 @@ class HostOutput(BaseModel):
 class RunOutput(BaseModel):
     """What came of one command on one cluster; the document has one for each cluster, by its name."""
 
-    result: RunResult | None = Field(
-        description="How it ended; null for a plan that was only shown, and for a run that did not begin."
-    )
+    result: RunResult | None = Field(description="How it ended; null if it was only shown, or did not begin.")
     changes: list[ChangeOutput] = Field(description="The plan.")
     made: bool = Field(description="Whether any of it was made.")
     hosts: list[HostOutput] = Field(description="The hosts, in the order of the inventory.")

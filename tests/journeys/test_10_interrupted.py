@@ -91,7 +91,7 @@ def test_ctrl_c_while_it_looks_at_the_hosts(lab: Lab, operator: Operator) -> Non
     lab.host(VICTIM).cut()
     try:
         with operator.typing(*DEPLOY, "--yes") as process:
-            lab.host(KEEPER).wait_for(is_running(lab, KEEPER, "hold-lock"))
+            lab.host(KEEPER).wait_for(lambda: lab.host(KEEPER).run(["cat", f"{STATE}/lock"]).stdout != "")
             interrupted(process)
     finally:
         lab.host(VICTIM).restore()
