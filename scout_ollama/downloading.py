@@ -19,11 +19,16 @@ BODY_SECONDS = 120.0
 CHUNK = 64 * 2**10
 
 
+class NotThere(Trouble):
+    """The server answers that it has no such file."""
+
+
 def download(url: str, limit: int) -> bytes:
     """Return what stands at an https URL: at most ``limit`` bytes and one more, which says that there are more.
 
     Raises:
-        Trouble: it is not there, cannot be reached, is not whom its certificate should name, or takes too long.
+        NotThere: the server does not have it.
+        Trouble: it cannot be reached, is not whom its certificate should name, or takes too long.
     """
     # Built for each call: the certificates and the proxies are those of the environment now.
     trusted = urllib.request.HTTPSHandler(context=ssl.create_default_context())
@@ -66,7 +71,7 @@ class _StayEncrypted(urllib.request.HTTPRedirectHandler):
 
 def _refused(url: str, status: int, reason: str) -> Trouble:
     if status == http.HTTPStatus.NOT_FOUND:
-        return Trouble(f"there is no {url}", why="the server answers 404", next=f"look whether it is spelled so: {url}")
+        return NotThere(f"there is no {url}", why="the server answers 404", next="correct the name")
     why = f"the server answers {status} {reason}"
     return Trouble(f"{url} was not given", why=why, next="the same command later, or --from URL of a mirror")
 

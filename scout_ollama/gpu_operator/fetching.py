@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from scout_ollama import files
-from scout_ollama.downloading import download
+from scout_ollama.downloading import NotThere, download
 from scout_ollama.errors import Trouble
 from scout_ollama.gpu_operator.chart import MAX_PACKED, Chart, file_name, parsed
 from scout_ollama.gpu_operator.locked import differing, lock_of, record, sum_of
@@ -66,7 +66,14 @@ def _file_name(site: Site, version: str) -> str:
 
 def _released(url: str, version: str) -> Chart:
     again = f"inv fetch-chart --version {version} again, or with --from URL of another mirror"
-    chart = parsed(download(url, MAX_PACKED), url, again=again)
+    try:
+        content = download(url, MAX_PACKED)
+    except NotThere as missing:
+        why = f"{missing.why}; releases are written as v25.10.1, and not each number is one"
+        raise Trouble(
+            missing.what, why=why, next="look for it at https://github.com/NVIDIA/gpu-operator/tags"
+        ) from None
+    chart = parsed(content, url, again=again)
     if chart.version != version:
         raise Trouble(f"{url} is {chart.version}", why="a file is named by its release", next=again)
     return chart
