@@ -130,10 +130,34 @@ def list_hosts(_: Context, hosts: str = "*", site: str = "", json: bool = False)
 @command
 def render(_: Context, hosts: str = "ollama", site: str = "") -> None:
     """Print the manifests of the selected clusters without contacting anything; secrets are left out."""
-    from scout_ollama import manifests
+    from scout_ollama import rendering
 
     inventory = _site(site)
-    sys.stdout.write(manifests.rendered(inventory, inventory.clusters_of(inventory.select(hosts))))
+    sys.stdout.write(rendering.rendered(inventory, inventory.clusters_of(inventory.select(hosts))))
+
+
+@task(auto_shortflags=False, help=_help(*READS))
+@command
+def list_images(_: Context, hosts: str = "ollama", site: str = "", json: bool = False) -> None:
+    """Show the images that the selected clusters pull, for what, and where an air gap gets them; touches nothing."""
+    from scout_ollama.gpu_operator import image_list
+
+    image_list.command(_site(site), hosts, as_json=json)
+
+
+@task(
+    auto_shortflags=False,
+    help=_help(
+        "site",
+        **{"version": "release of the GPU operator: v25.10.1", "from": "https URL of a mirror's directory of charts"},
+    ),
+)
+@command
+def fetch_chart(_: Context, version: str = "", site: str = "", from_: str = "") -> None:
+    """Download NVIDIA's chart of the GPU operator to charts/ beside the inventory, and record its SHA-256."""
+    from scout_ollama.gpu_operator import fetch
+
+    sys.stdout.write(fetch(_site(site), version, from_))
 
 
 @changing()

@@ -6,14 +6,13 @@ import base64
 import functools
 import hashlib
 import hmac
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from scout_ollama import files
 from scout_ollama.errors import Trouble
 
 SSH_PORT = 22
@@ -109,17 +108,7 @@ def add(path: Path, name: str, key: HostKey) -> None:
     if text and not text.endswith("\n"):
         text += "\n"
     text += f"{name} {key.type} {base64.b64encode(key.blob).decode()}\n"
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".known_hosts.")
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    files.write(path, text.encode())
 
 
 @functools.lru_cache(maxsize=8)

@@ -24,7 +24,6 @@ from scout_ollama.inventory import (
     ScoutCluster,
     SharedOllama,
     Site,
-    StagingCluster,
 )
 from scout_ollama.secrets import REDACTED
 
@@ -145,26 +144,21 @@ def least_gpu_memory_mib(gib: int) -> int:
 
 
 def render(folder: str, values: Mapping[str, Any]) -> list[KubeObject]:
-    """Fill in the templates of one folder, in the order of their names, and label each object as ours.
+    """Fill in the numbered templates of one folder, in their order, and label each object as ours.
 
     Raises:
         jinja2.UndefinedError: a template names a value that is not given (our bug, never the user's).
     """
     objects: list[KubeObject] = []
-    for path in sorted((MANIFESTS / folder).glob("*.yaml.j2")):
-        text = _environment().get_template(f"{folder}/{path.name}").render(values)
+    for path in sorted((MANIFESTS / folder).glob("[0-9]*.yaml.j2")):
+        text = filled(f"{folder}/{path.name}", values)
         objects += [_labelled(obj, folder) for obj in yaml.safe_load_all(text) if obj]
     return objects
 
 
-def rendered(site: Site, clusters: Iterable[Cluster]) -> str:
-    """Return the manifests of all these clusters that can run an Ollama, as YAML, without their secrets.
-
-    Raises:
-        Trouble: as ollama_objects does.
-    """
-    shown = [cluster for cluster in clusters if not isinstance(cluster, StagingCluster)]
-    return "".join(to_yaml(ollama_objects(site, cluster, with_secrets=False)) for cluster in shown)
+def filled(template: str, values: Mapping[str, Any]) -> str:
+    """Return the text of one template, named below ``manifests/``; raises as ``render`` does."""
+    return _environment().get_template(template).render(values)
 
 
 def to_yaml(objects: Iterable[KubeObject]) -> str:

@@ -87,11 +87,21 @@ class AccessOutput(BaseModel):
     next: str = Field(description="What to type next.")
 
 
+class ImageOutput(BaseModel):
+    """An image that a cluster needs, as ``list-images`` prints it."""
+
+    cluster: str = Field(description="The cluster.")
+    image: str = Field(description="The image; without a tag where only the hosts know it.")
+    needed_by: list[str] = Field(description="What needs it; parts of the GPU operator by their place in its values.")
+    harbor: str | None = Field(description="Where Harbor has it, for an air-gapped cluster; null if it has no project.")
+
+
 DOCUMENTS: dict[str, Any] = {
     "run": dict[str, RunOutput],
     "audit": list[Record],
     "lock": dict[str, LockOutput],
     "access": list[AccessOutput],
+    "images": list[ImageOutput],
 }
 """``run`` is printed by every command that can change something, the others by the commands that read them."""
 

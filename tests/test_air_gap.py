@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scout_ollama import manifests
+from scout_ollama import rendering
 from scout_ollama.inventory import OllamaCluster, ScoutCluster, Site, StagingCluster, load_site
 from scout_ollama.manifests import KubeObject
 from scout_ollama.steps import registries
@@ -71,7 +71,9 @@ def sites(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     }
     common = {"environment": "phi", "air_gapped": draw(st.booleans()), "staging": "staging"}
     ssh = draw(st.fixed_dictionaries({}, optional={"jump": NAMES.map(lambda name: f"me@{name}:2222")}))
-    toolkit = draw(st.sampled_from(["host", "operator", "nri"]))
+    operator = {"version": "v26.3.0", "toolkit": draw(st.sampled_from(["host", "operator", "nri"]))}
+    if operator["toolkit"] == "nri":
+        shared["runtime_class"] = None
     gpus = draw(st.integers(1, 8))
     return {
         "phi": {
@@ -79,7 +81,7 @@ def sites(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
             "kind": "ollama",
             "ssh": ssh,
             "hosts": draw(hosts("phi", 1, ["server", "gpu"], gpus)),
-            "gpu_operator": {"toolkit": toolkit},
+            "gpu_operator": operator,
             "ollama": shared,
         },
         "scout": {
@@ -104,7 +106,7 @@ def rendered(site: Site) -> list[KubeObject]:
         obj
         for cluster in site.clusters.values()
         if isinstance(cluster, OllamaCluster | ScoutCluster) and cluster.runs_ollama
-        for obj in manifests.ollama_objects(site, cluster, with_secrets=False)
+        for obj in rendering.objects(site, cluster)
     ]
 
 

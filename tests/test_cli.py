@@ -35,9 +35,11 @@ COMMANDS = {
     *(
         "audit",
         "check-access",
+        "fetch-chart",
         "lab-down",
         "lab-up",
         "list-hosts",
+        "list-images",
         "render",
         "show-host-keys",
         "show-lock",
@@ -120,7 +122,9 @@ def test_the_help_of_the_main_job_names_its_options() -> None:
 # -- which hosts, which inventory
 
 
-@pytest.mark.parametrize("command", ["check-access", "list-hosts", "deploy-ollama", "render", "show-host-keys"])
+@pytest.mark.parametrize(
+    "command", ["check-access", "list-hosts", "list-images", "deploy-ollama", "render", "show-host-keys"]
+)
 def test_a_selector_that_matches_nothing_is_refused_with_the_closest_name(command: str) -> None:
     said = typed(command, "--hosts", "ph1-gpu-1")
     assert said.status == 1

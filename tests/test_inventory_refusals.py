@@ -438,6 +438,44 @@ def test_a_scout_whose_requests_would_be_refused(refusal: Refusal) -> None:
     ]
 
 
+OPERATOR = "gpu_operator: {version: v25.10.1, chart: charts/gpu-operator-v25.10.1.tgz, toolkit: host}"
+
+
+def test_a_toolkit_that_the_release_does_not_have(refusal: Refusal) -> None:
+    assert refusal(
+        "phi.yaml",
+        (OPERATOR, "gpu_operator: {version: v25.10.1, toolkit: nri}"),
+        ("  hostname", "  runtime_class: null\n  hostname"),
+    ) == [
+        "hosts/phi.yaml: gpu_operator.toolkit: is nri, which v25.10.1 does not have; set gpu_operator.version: v26.3.0 "
+        "or later, or another toolkit (line 14)"
+    ]
+
+
+def test_a_runtime_class_that_the_operator_removes(refusal: Refusal) -> None:
+    assert refusal("phi.yaml", (OPERATOR, "gpu_operator: {version: v26.3.0, toolkit: nri}")) == [
+        "hosts/phi.yaml: ollama.runtime_class: is nvidia, and with toolkit: nri the operator removes its runtime "
+        "classes; write runtime_class: null (line 16)"
+    ]
+
+
+def test_half_of_the_toolkits_environment(refusal: Refusal) -> None:
+    values = "gpu_operator: {values: {toolkit: {env: [{name: CONTAINERD_SOCKET, value: /run/x.sock}]}}}"
+    assert refusal("phi.yaml", (OPERATOR, values)) == [
+        "hosts/phi.yaml: gpu_operator.values.toolkit.env: would replace our list as a whole, and without any of its "
+        "four the runtime is not found; leave it out; it follows from toolkit (line 14)"
+    ]
+
+
+@pytest.mark.parametrize("version", ["v26.3.0", "v26.7.0", "v100.0.0"])
+def test_the_toolkit_as_a_plugin_without_a_runtime_class_is_let_pass(tmp_path: Path, version: str) -> None:
+    shutil.copytree(SHIPPED, tmp_path / "hosts")
+    phi = tmp_path / "hosts/phi.yaml"
+    text = phi.read_text().replace(OPERATOR, f"gpu_operator: {{version: {version}, toolkit: nri}}")
+    phi.write_text(text.replace("  hostname", "  runtime_class: null\n  hostname"))
+    assert load_site(tmp_path / "hosts")
+
+
 @pytest.mark.parametrize("address", ["scout-prod-1.example.edu", "127.0.0.1"])
 def test_an_address_that_does_not_tell_where_requests_come_from_is_let_pass(tmp_path: Path, address: str) -> None:
     shutil.copytree(SHIPPED, tmp_path, dirs_exist_ok=True)

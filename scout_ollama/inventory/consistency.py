@@ -1,5 +1,6 @@
 """What no single field can check: fields of a cluster against each other, and clusters against each other."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,6 +10,9 @@ from .fields import shown
 from .models import Cluster, Host, Model, Ollama, OllamaCluster, ScoutCluster, ScoutModel, StagingCluster
 from .problems import Problem, Where, dotted
 from .site import Site
+
+NRI_SINCE = (26, 3, 0)
+"""First release of NVIDIA's operator whose toolkit can be an NRI plugin."""
 
 Finding = tuple[Where, str, str]
 """Where in a cluster's file, what is wrong, what would be right."""
@@ -37,6 +41,7 @@ class Consistency:
             yield from _models(cluster.runs_ollama)
         if isinstance(cluster, OllamaCluster):
             yield from self._endpoint(cluster)
+            yield from _gpu_operator(cluster)
         if isinstance(cluster, ScoutCluster):
             yield from self._reference(cluster.ollama_cluster, "ollama_cluster", OllamaCluster)
             yield from _mode(cluster)
@@ -123,6 +128,21 @@ def _roles(host: Host, cpu_only: bool) -> Iterator[tuple[str, str, str]]:
         yield "gpus", f"is {host.gpus} without role gpu", "add gpu to roles, or leave gpus out"
     if "gpu" in host.roles and not host.gpus and not cpu_only:
         yield "gpus", "is 0 with role gpu", "give the number of GPUs, or set ollama.cpu_only: true"
+
+
+def _gpu_operator(cluster: OllamaCluster) -> Iterator[Finding]:
+    operator, ollama = cluster.gpu_operator, cluster.ollama
+    release = tuple(int(number) for number in re.findall(r"\d+", operator.version)[:3])
+    if operator.toolkit == "nri" and release < NRI_SINCE:
+        wrong = f"is nri, which {operator.version} does not have"
+        yield ("gpu_operator", "toolkit"), wrong, "set gpu_operator.version: v26.3.0 or later, or another toolkit"
+    if operator.toolkit == "nri" and ollama.runtime_class and not ollama.cpu_only:
+        wrong = f"is {ollama.runtime_class}, and with toolkit: nri the operator removes its runtime classes"
+        yield ("ollama", "runtime_class"), wrong, "write runtime_class: null"
+    toolkit = operator.values.get("toolkit")
+    if isinstance(toolkit, dict) and "env" in toolkit:
+        wrong = "would replace our list as a whole, and without any of its four the runtime is not found"
+        yield ("gpu_operator", "values", "toolkit", "env"), wrong, "leave it out; it follows from toolkit"
 
 
 def _mode(scout: ScoutCluster) -> Iterator[Finding]:

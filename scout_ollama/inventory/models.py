@@ -145,9 +145,12 @@ class GpuOperator(Wanted):
     """NVIDIA's GPU operator."""
 
     version: ChartVersion = Field("v25.10.1", description="Release of the operator.")
-    chart: LocalFile | None = Field(None, description="The released chart (.tgz); an air-gapped cluster needs it.")
+    chart: LocalFile | None = Field(None, description="The released chart (.tgz), as inv fetch-chart brings it.")
     toolkit: Literal["host", "operator", "nri"] = Field(
         "host", description="Who installs the container toolkit: host (packages), the operator, or nri (no toolkit)."
+    )
+    values: dict[str, Any] = Field(
+        {}, description="Values of the chart, over ours; mappings are merged, a list is replaced as a whole."
     )
 
 

@@ -23,8 +23,8 @@ from tests.journeys.conftest import ROOT, Operator, kubectl
 
 pytestmark = pytest.mark.lab
 
-READING = {"audit", "check-access", "list-hosts", "render", "show-host-keys", "show-lock"}
-HERE = {"lab-down", "lab-up", "trust-host"}  # they change this machine, and no host
+READING = {"audit", "check-access", "list-hosts", "list-images", "render", "show-host-keys", "show-lock"}
+HERE = {"fetch-chart", "lab-down", "lab-up", "trust-host"}  # they change this machine, and no host
 REASON = ("--reason", "a test")
 
 CHANGING = {

@@ -1,0 +1,91 @@
+"""list-images: what a cluster pulls, for whom, and where an air gap gets it; from the inventory and the chart alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from scout_ollama import manifests, report, selection
+from scout_ollama.gpu_operator.images import users
+from scout_ollama.gpu_operator.locked import verified
+from scout_ollama.gpu_operator.values import values
+from scout_ollama.inventory import Cluster, Harbor, OllamaCluster, Site
+from scout_ollama.results import ImageOutput
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.text import Text
+
+# K3s runs Helm in it. Its tag is K3s's choice, and only the hosts know which K3s they have.
+HELM_JOB = "docker.io/rancher/klipper-helm"
+HELM_JOB_USE = "K3s, to install the chart; its tag is that of the hosts' K3s, whose air-gap archive has it"
+
+
+def command(site: Site, selector: str, *, as_json: bool) -> None:
+    """Print the images of every selected cluster.
+
+    Raises:
+        Trouble: the selection names no whole cluster that runs an Ollama, or the chart is not there or not the one
+            that was accepted.
+    """
+    clusters = selection.whole_clusters(site, selector, "list-images")
+    rows = [row for cluster in clusters for row in of_cluster(site, cluster)]
+    if as_json:
+        report.print_json([row.model_dump() for row in rows])
+    else:
+        report.print_text(table(site, rows))
+
+
+def of_cluster(site: Site, cluster: Cluster) -> list[ImageOutput]:
+    """Return the images of one cluster: the operator's where it installs one, K3s's for that, and Ollama's."""
+    harbor = site.harbor_of(cluster)
+    return [
+        ImageOutput(cluster=cluster.name, image=image, needed_by=needed_by, harbor=harbor and in_harbor(image, harbor))
+        for image, needed_by in _needed(site, cluster)
+    ]
+
+
+def in_harbor(image: str, harbor: Harbor) -> str | None:
+    """Return where containerd asks for an image, by the rewrites of ``registries.yaml``; None without a project."""
+    registry, _, path = image.partition("/")
+    project = harbor.projects.get(registry)
+    library = "library/" if registry == "docker.io" and "/" not in path else ""
+    return f"{urlsplit(harbor.url).netloc}/{project}/{library}{path}" if project else None
+
+
+def table(site: Site, rows: Sequence[ImageOutput]) -> Group:
+    """Return the rows for a terminal: an image a line, below it who needs it and where an air gap gets it."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    parts: list[Text | Padding] = []
+    for name, of_one in groupby(rows, key=lambda row: row.cluster):
+        air_gapped = site.clusters[name].air_gapped
+        parts.append(Text(f"{name}:{' through Harbor' if air_gapped else ''}", style="bold"))
+        for row in of_one:
+            parts += [
+                Padding(Text(row.image), (0, 0, 0, 2)),
+                Padding(Text(f"for {', '.join(row.needed_by)}", style="dim"), (0, 0, 0, 6)),
+            ]
+            if air_gapped:
+                parts.append(Padding(_place(row), (0, 0, 0, 6)))
+    return Group(*parts)
+
+
+def _place(row: ImageOutput) -> Text:
+    from rich.text import Text
+
+    registry = row.image.partition("/")[0]
+    missing = f"not in Harbor: harbor.projects has none for {registry}"
+    return Text(f"from {row.harbor}", style="dim") if row.harbor else Text(missing, style="red")
+
+
+def _needed(site: Site, cluster: Cluster) -> Iterator[tuple[str, list[str]]]:
+    if isinstance(cluster, OllamaCluster) and not cluster.ollama.cpu_only:
+        yield from users(verified(site, cluster), values(cluster)).items()
+        yield HELM_JOB, [HELM_JOB_USE]
+    ollama = manifests.settings(cluster)
+    yield f"{ollama.image}:{ollama.version}", ["Ollama"]
