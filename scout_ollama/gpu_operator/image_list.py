@@ -35,7 +35,7 @@ def command(site: Site, selector: str, *, as_json: bool) -> None:
     if as_json:
         report.print_json([row.model_dump() for row in rows])
     else:
-        report.print_text(table(site, rows))
+        report.print_text(table(site, rows), wide=True)
 
 
 def of_cluster(site: Site, cluster: Cluster) -> list[ImageOutput]:
