@@ -1,7 +1,7 @@
 """Run by mmdebstrap on a new root file system: adds what is not a Debian package.
 
-Python packages go to ``/opt/lab/site-packages``, kubectl and helm to ``/opt/lab/bin``, where no user of a host looks for
-commands, and there is an operator user ``scout``.
+Python packages go to ``/opt/lab/site-packages``, kubectl and helm to ``/opt/lab/bin``, which is on nobody's PATH, and
+there is an operator user ``scout``.
 """
 
 import io

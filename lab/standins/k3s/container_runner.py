@@ -28,6 +28,7 @@ STEADY_SECONDS = 600.0  # a run this long makes the next failure the first again
 PULL_ERROR_SHOWN_SECONDS = 1.0  # ErrImagePull is seen this long before it becomes ImagePullBackOff
 CONFIG_RETRY_SECONDS = 5.0
 HOOK_SECONDS = 120.0
+MESSAGE_LENGTH = 2048
 NEVER = float("inf")
 
 
@@ -235,8 +236,15 @@ class ContainerRunner:
         self._stop_probes()
         if self.running is not None and ended.finished - self.running.record.started >= STEADY_SECONDS:
             self._crash.reset()
-        self._terminated(ended, ended.reason)
+        self._terminated(ended, ended.reason, self._last_words(ended))
         self._plan_restart(ended.code)
+
+    def _last_words(self, ended: Exit) -> str:
+        """The end of the log of a container that failed, where its terminationMessagePolicy asks for it."""
+        if ended.code == 0 or self.spec.get("terminationMessagePolicy") != "FallbackToLogsOnError":
+            return ""
+        log = launch.log_file(self._pod, self.name, self.view.restarts)
+        return log.read_text(errors="replace")[-MESSAGE_LENGTH:] if log.exists() else ""
 
     def _terminated(self, ended: Exit, reason: str, message: str = "") -> None:
         started = self.running.record.started if self.running is not None else 0.0

@@ -64,7 +64,7 @@ class Request:
 
     @property
     def document(self) -> Any:
-        """The body. Raises ApiError 415 for protobuf but of Secrets and other forms, 400 for one that cannot be read."""
+        """The body. Raises ApiError 415 for a form that is not read, 400 for a body that cannot be."""
         if self.media_type == protobuf.MEDIA_TYPE and (found := self._secret()):
             return found
         if not ("json" in self.media_type or "yaml" in self.media_type):
