@@ -50,8 +50,12 @@ class BackOff:
 class ContainerRunner:
     """Drives one container. The pod's thread calls `step` when `next_attempt` has come or something has happened."""
 
-    def __init__(self, node: NodeContext, pod: Object, spec: Mapping[str, Any], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, node: NodeContext, pod: Object, spec: Mapping[str, Any], wake: Callable[[], None], *, init: bool = False
+    ) -> None:
+        """An `init` container that has succeeded is not started again, whatever the pod's restartPolicy is."""
         self.spec = spec
+        self._is_init = init
         self.name: str = spec["name"]
         self.view = ContainerState(self.name)
         self.running: Container | None = None
@@ -261,7 +265,7 @@ class ContainerRunner:
 
     def _plan_restart(self, code: int) -> None:
         policy = self._pod["spec"].get("restartPolicy", "Always")
-        if policy == "Never" or (policy == "OnFailure" and code == 0):
+        if policy == "Never" or (code == 0 and (self._is_init or policy == "OnFailure")):
             self._due = NEVER
             return
         seconds = self._crash.advance()

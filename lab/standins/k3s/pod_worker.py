@@ -50,7 +50,7 @@ class PodWorker:
         self._take_address = take_address
         self._bell = Bell()
         spec = pod["spec"]
-        self._init = [ContainerRunner(node, pod, c, self.wake) for c in spec.get("initContainers") or []]
+        self._init = [ContainerRunner(node, pod, c, self.wake, init=True) for c in spec.get("initContainers") or []]
         self._containers = [ContainerRunner(node, pod, c, self.wake) for c in spec["containers"]]
         self._address = ""
         self._netns = HOST_NETWORK
