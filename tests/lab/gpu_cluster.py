@@ -92,6 +92,6 @@ def allocatable(cluster: Cluster) -> dict[str, str | None]:
 
 def story(cluster: Cluster) -> str:
     """What a person would look at."""
-    policies = cluster.kubectl("get", "clusterpolicies", "-o", "yaml", check=False)
+    policies = cluster.kubectl("get", "clusterpolicies", "-o", "jsonpath={.items[*].status}", check=False)
     jobs = cluster.kubectl("-n", "kube-system", "get", "helmcharts,jobs,pods", "-o", "wide", check=False)
-    return jobs + cluster.story("kube-system") + cluster.story(NAMESPACE) + policies[-3000:]
+    return jobs + cluster.story("kube-system") + cluster.story(NAMESPACE) + policies

@@ -266,7 +266,7 @@ def test_what_is_in_crds_is_installed_once(release: Release) -> None:
 
     release.installed("word: x", content=small_chart("One"))
     before = columns()
-    release.installed("word: y", content=small_chart("Two"))
+    release.installed("word: z", content=small_chart("Two"))
     assert columns() == before == "One"
 
 

@@ -93,6 +93,8 @@ class ContainerRunner:
         self.view.started = bool(recorded.get("started"))
         if found.alive():
             self._start_probes(address)
+        elif self._is_init and (ended := found.exit()) is not None:
+            self._ended(ended)  # nobody steps it again where the pod's containers run
 
     @property
     def next_attempt(self) -> float:
