@@ -217,6 +217,7 @@ def test_a_node_whose_k3s_found_no_runtime(cluster: Cluster) -> None:
 
 def test_a_reboot_is_survived(cluster: Cluster) -> None:
     cluster.lab.host("phi-gpu-2").reboot()
+    until(cluster, lambda: allocatable(cluster)["phi-gpu-2"] == "0")
     until(cluster, lambda: is_whole(cluster))
 
 
