@@ -210,6 +210,10 @@ def test_a_node_whose_k3s_found_no_runtime(cluster: Cluster) -> None:
     replace(cluster, "nvidia-device-plugin-daemonset", "phi-gpu-2")
     cluster.wait_for_event(NAMESPACE, 'failed to get sandbox runtime: no runtime for "nvidia" is configured')
     until(cluster, lambda: allocatable(cluster) == {"phi-gpu-1": "1", "phi-gpu-2": "0"})
+    # With this in its configuration K3s does not even start then.
+    host.run(["tee", "/etc/rancher/k3s/config.yaml"], input="default-runtime: nvidia\n")
+    host.run(["systemctl", "restart", "k3s"], check=False)
+    assert "default runtime nvidia was not found" in host.run(["journalctl", "-u", "k3s", "-n", "3"]).stdout
     host.run(["ln", "-s", where, RUNTIME])
     host.run(["systemctl", "restart", "k3s"])
     until(cluster, lambda: is_whole(cluster))
