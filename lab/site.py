@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from lab import chart
 from lab.certificates import Authority
 from lab.keys import KeyPair
 from lab.record import Record
@@ -17,7 +18,7 @@ NFS_DIRECTORY = "/srv/nfs/ollama"
 
 
 def write(record: Record, operator: KeyPair, host_keys: Mapping[str, KeyPair]) -> None:
-    """Write the inventory of ``record``: cluster files, known_hosts, secrets/, and the operator's key."""
+    """Write the inventory of ``record``: cluster files, known_hosts, secrets/, charts/, and the operator's key."""
     record.site.mkdir()
     secrets = record.site / "secrets"
     keys = record.site / "keys"
@@ -31,6 +32,8 @@ def write(record: Record, operator: KeyPair, host_keys: Mapping[str, KeyPair]) -
             authority.issue([cluster.service]).write(secrets / f"{cluster.name}.crt", secrets / f"{cluster.name}.key")
         text = yaml.safe_dump(_cluster(record, cluster), sort_keys=False, width=120)
         (record.site / f"{cluster.name}.yaml").write_text(text)
+    if any(_has_gpus(cluster) for cluster in record.topology):
+        chart.write(record.site / "charts")
     known = [f"{_known_as(record, host)} {key.public}\n" for host, key in host_keys.items()]
     (record.site / "known_hosts").write_text("".join(known))
 
@@ -56,7 +59,8 @@ def _cluster(record: Record, cluster: ClusterSpec) -> dict[str, Any]:
     common["hosts"] = {host.name: _host(record, host) for host in cluster.hosts}
     match cluster.kind:
         case "ollama":
-            return {**common, "ollama": _ollama(record, cluster)}
+            operator = {"gpu_operator": _gpu_operator()} if _has_gpus(cluster) else {}
+            return {**common, **operator, "ollama": _ollama(record, cluster)}
         case "staging":
             harbor = {"url": f"https://{cluster.service}", "ca": "secrets/ca.crt"}
             return {**common, "ollama_nfs_path": NFS_DIRECTORY, "harbor": harbor}
@@ -65,6 +69,15 @@ def _cluster(record: Record, cluster: ClusterSpec) -> dict[str, Any]:
         case "scout":
             return common
     raise Trouble(f"{cluster.name} is of kind {cluster.kind}", why="kinds are ollama, scout and staging")
+
+
+def _has_gpus(cluster: ClusterSpec) -> bool:
+    return cluster.kind == "ollama" and any(host.gpus for host in cluster.hosts)
+
+
+def _gpu_operator() -> dict[str, str]:
+    version = chart.DEFAULT_VERSION
+    return {"version": version, "chart": f"charts/{chart.file_name(version)}", "toolkit": "host"}
 
 
 def _host(record: Record, host: HostSpec) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["ollama", "scout", "staging"]
+GpuOperator = Literal["preinstalled", "absent"]
+GPU_OPERATOR: GpuOperator = "preinstalled"
+"""Whether clusters have their GPUs in Kubernetes from the start, or only once somebody installs the operator."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class ClusterSpec:
     staging: str | None = None
     ollama_cluster: str | None = None
     models: tuple[str, ...] = ()
+    gpu_operator: GpuOperator = GPU_OPERATOR
 
     @property
     def service(self) -> str | None:

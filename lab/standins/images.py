@@ -19,6 +19,8 @@ class Program:
     """The lab's program by the command that it plays; other commands are the host's own."""
     absent: tuple[str, ...] = ()
     """Commands that hosts have and the real image has not: they are hidden from its containers."""
+    asks_api: bool = False
+    """Whether its containers are given a kubeconfig, as others have the token of their service account."""
 
     def argv(self, command: Sequence[str] | None, arguments: Sequence[str] | None) -> list[str]:
         """What a container runs; its command replaces entrypoint and arguments, as in Kubernetes."""
@@ -33,7 +35,15 @@ class Program:
         return [*self.played_by.get(argv[0], (argv[0],)), *argv[1:]]
 
 
+STANDINS = "/opt/lab/src/lab/standins"
 OLLAMA = (PYTHON, "-m", "lab.standins.ollama")
+
+
+def _operand(*commands: str, asks_api: bool = False) -> Program:
+    """An image of the GPU operator or of NFD, with these commands, all played by one program."""
+    played: dict[str, tuple[str, ...]] = {command: (f"{STANDINS}/gpu/operand", command) for command in commands}
+    return Program(entrypoint=(commands[0],), played_by=played, asks_api=asks_api)
+
 
 # By repository, without registry and tag.
 PROGRAMS = {
@@ -52,12 +62,32 @@ PROGRAMS = {
         entrypoint=("/entrypoint.sh",),
         played_by={"/entrypoint.sh": (PYTHON, "-m", "lab.standins.ingress")},
     ),
+    "rancher/klipper-helm": Program(
+        entrypoint=("entry",),
+        played_by={"entry": (f"{STANDINS}/helm/klipper-helm",)},
+        asks_api=True,
+    ),
+    "nvidia/gpu-operator": Program(
+        entrypoint=("gpu-operator",),
+        played_by={
+            "gpu-operator": (f"{STANDINS}/gpu/operand", "gpu-operator"),
+            "nvidia-validator": (f"{STANDINS}/gpu/validator",),
+            "vectorAdd": ("env", "COMPONENT=vectorAdd", f"{STANDINS}/gpu/validator"),
+        },
+        asks_api=True,
+    ),
+    "nvidia/k8s/container-toolkit": _operand("nvidia-toolkit"),
+    "nvidia/k8s-device-plugin": _operand("nvidia-device-plugin", "gpu-feature-discovery"),
+    "nvidia/k8s/dcgm-exporter": _operand("dcgm-exporter"),
+    "nvidia/cloud-native/k8s-mig-manager": _operand("nvidia-mig-manager"),
+    "nfd/node-feature-discovery": _operand("nfd-worker", "nfd-master", "nfd-gc"),
     "rancher/mirrored-library-busybox": Program(entrypoint=("sh",), home="/"),
 }
 
 TRAEFIK_IMAGE = "docker.io/rancher/mirrored-library-traefik:3.7.1"
+KLIPPER_HELM_IMAGE = "docker.io/rancher/klipper-helm:v0.9.14-build20260309"
 # What every K3s node has from its air-gap archive, whether or not a registry answers.
-SYSTEM_IMAGES = (TRAEFIK_IMAGE, "docker.io/rancher/mirrored-library-busybox:1.37.0")
+SYSTEM_IMAGES = (TRAEFIK_IMAGE, KLIPPER_HELM_IMAGE, "docker.io/rancher/mirrored-library-busybox:1.37.0")
 
 
 def lab_environment(tag: str) -> dict[str, str]:

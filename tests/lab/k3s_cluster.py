@@ -17,7 +17,15 @@ Object = dict[str, Any]
 T = TypeVar("T")
 
 TOPOLOGY = (
-    ClusterSpec("phi", "ollama", gpu_hosts("phi", 2), air_gapped=True, staging="staging", models=("tiny:latest",)),
+    ClusterSpec(
+        "phi",
+        "ollama",
+        gpu_hosts("phi", 2),
+        air_gapped=True,
+        staging="staging",
+        models=("tiny:latest",),
+        gpu_operator="preinstalled",
+    ),
     ClusterSpec("staging", "staging", (HostSpec("staging-1"),)),
     ClusterSpec("scout-prod", "scout", (HostSpec("scout-prod-1"),), air_gapped=True, ollama_cluster="phi"),
 )
@@ -43,11 +51,11 @@ def cluster(namespaces: None) -> Iterator["Cluster"]:  # noqa: ARG001  fixtures 
         yield made
 
 
-def use_harbor(lab: Lab, host: LabHost) -> None:
+def use_harbor(lab: Lab, host: LabHost, registries: str = REGISTRIES) -> None:
     """What a deployment does to a node in an air gap: the mirror, its CA, and a restart of K3s."""
     host.run(["mkdir", "-p", "/etc/rancher/k3s"])
     host.run(["tee", "/etc/rancher/k3s/harbor.crt"], input=(lab.site / "secrets/ca.crt").read_text())
-    host.run(["tee", "/etc/rancher/k3s/registries.yaml"], input=REGISTRIES)
+    host.run(["tee", "/etc/rancher/k3s/registries.yaml"], input=registries)
     host.run(["systemctl", "restart", "k3s"])
 
 

@@ -13,7 +13,13 @@ Done differently, without a word, because nothing of this project can tell:
 - Deployments have no progress deadline, Jobs no deadline or indices; StatefulSets and CronJobs have no controller.
 - The kubelet's port is plain HTTP, and serves logs only: no exec, attach, port-forward, metrics.
 - Egress policies do not bind traffic to the pod's own node.
-- Traefik's chart knows deployment.kind, deployment.replicas and service.spec.externalTrafficPolicy; no Helm job runs.
+- Traefik's chart knows deployment.kind, deployment.replicas and service.spec.externalTrafficPolicy; no Helm job runs
+  for it.
+- Charts come in chartContent, or from where the pods reach; authSecret, dockerRegistrySecret, repoCA, valuesSecrets,
+  takeOwnership and driver of a HelmChart are not looked at. Its helm is version 4, the real one's 3: some words differ.
+- The GPU operator's part is played outside its pods (lab/standins/k3s/gpu_operator.py, gpu_node.py), which only have to
+  run. Labels of nodes stay when it is uninstalled. No driver containers, no MIG, no NRI plugin; the RuntimeClass nvidia
+  stays. The toolkit's drop-in holds at once: no containerd is restarted for it.
 - IngressRoute, TLSStore, TLSOption and ServersTransport objects are not read. Backends speak plain HTTP/1.1.
 """
 

@@ -73,7 +73,7 @@ def test_a_silent_client_holds_up_nobody(cluster: Cluster) -> None:
 def test_what_it_is(cluster: Cluster) -> None:
     assert "Server Version: v1.36.3+k3s1" in cluster.run("version")
     kinds = cluster.run("api-resources", "--no-headers").split()
-    assert {"daemonsets", "ingresses", "middlewares", "helmcharts", "clusterpolicies", "runtimeclasses"} <= set(kinds)
+    assert {"daemonsets", "ingresses", "middlewares", "helmcharts", "runtimeclasses"} <= set(kinds)
     assert "traefik.io/v1alpha1" in cluster.run("api-versions").split()
     assert set(cluster.run("get", "namespaces", "-o", "name").split()) >= {"namespace/default", "namespace/kube-system"}
     assert json.loads(cluster.run("get", "--raw", "/version"))["minor"] == "36"

@@ -9,18 +9,21 @@ import json
 import tarfile
 from typing import Any
 
+from lab import chart
 from lab.standins.harbor.registry import MANIFEST_TYPE, Registry
 
 OLLAMA = ("dockerhub-proxy/ollama/ollama:0.24.0", "dockerhub-proxy/ollama/ollama:0.24.1")
-GPU_OPERATOR = (
-    "nvidia-proxy/nvidia/gpu-operator:v25.10.1",
-    "nvidia-proxy/nvidia/k8s/container-toolkit:v1.18.1",
-    "nvidia-proxy/nvidia/k8s-device-plugin:v0.18.1",
-    "nvidia-proxy/nvidia/k8s/dcgm-exporter:4.4.2-4.7.0-distroless",
-    "nvidia-proxy/nvidia/cloud-native/k8s-mig-manager:v0.13.1",
-    "nvidia-proxy/nvidia/cuda:13.0.1-base-ubi9",
-    "k8s-proxy/nfd/node-feature-discovery:v0.18.2",
-)
+_PROJECTS = {"nvcr.io": "nvidia-proxy", "registry.k8s.io": "k8s-proxy"}
+"""The proxy project by the registry that it stands for."""
+
+
+def proxied(image: str) -> str:
+    """Where the proxy project has an image: nvcr.io/nvidia/cuda:1 in nvidia-proxy/nvidia/cuda:1."""
+    registry, _, rest = image.partition("/")
+    return f"{_PROJECTS[registry]}/{rest}"
+
+
+GPU_OPERATOR = tuple(proxied(image) for version in chart.VERSIONS for image in chart.images(version))
 IMAGES = OLLAMA + GPU_OPERATOR
 """What `seed` puts into the registry: project/repository:tag."""
 

@@ -7,6 +7,7 @@ import yaml
 
 from lab.standins.images import TRAEFIK_IMAGE
 from lab.standins.k3s.api import Api, ApiError
+from lab.standins.k3s.hostinfo import KUBELET_KUBECONFIG
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.objects import Object
 from lab.standins.k3s.world import World, run_until_stopped
@@ -14,7 +15,7 @@ from lab.standins.k3s.world import World, run_until_stopped
 CONFIGS = "helm.cattle.io/v1/helmchartconfigs"
 COLLECTIONS = (CONFIGS,)
 NAMESPACE = "kube-system"
-KUBECONFIG = "/var/lib/rancher/k3s/agent/kubelet.kubeconfig"
+KUBECONFIG = str(KUBELET_KUBECONFIG)
 RUNTIMES = ("nvidia", "nvidia-cdi", "nvidia-experimental", "crun")
 PLURALS = {"DaemonSet": "apps/v1/daemonsets", "Deployment": "apps/v1/deployments"}
 LABELS = {"app.kubernetes.io/name": "traefik", "app.kubernetes.io/instance": "traefik-kube-system"}

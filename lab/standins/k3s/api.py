@@ -57,9 +57,13 @@ class Api:
         return self._client.apply(collection, obj, force=True)
 
     def delete(self, collection: str, target: Object, grace: int | None = None) -> Object | None:
-        """Delete this very object; what is left of it while something still holds it."""
+        """Delete this very object, if its uid is known; what is left of it while something still holds it."""
         left = self._client.delete(
-            collection, name_of(target), namespace=namespace_of(target), grace=grace, uid=target["metadata"]["uid"]
+            collection,
+            name_of(target),
+            namespace=namespace_of(target),
+            grace=grace,
+            uid=target["metadata"].get("uid", ""),
         )
         return None if left.get("kind") == "Status" else left
 

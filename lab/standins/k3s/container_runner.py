@@ -28,6 +28,7 @@ STEADY_SECONDS = 600.0  # a run this long makes the next failure the first again
 PULL_ERROR_SHOWN_SECONDS = 1.0  # ErrImagePull is seen this long before it becomes ImagePullBackOff
 CONFIG_RETRY_SECONDS = 5.0
 HOOK_SECONDS = 120.0
+MESSAGE_LENGTH = 2048
 NEVER = float("inf")
 
 
@@ -49,8 +50,12 @@ class BackOff:
 class ContainerRunner:
     """Drives one container. The pod's thread calls `step` when `next_attempt` has come or something has happened."""
 
-    def __init__(self, node: NodeContext, pod: Object, spec: Mapping[str, Any], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, node: NodeContext, pod: Object, spec: Mapping[str, Any], wake: Callable[[], None], *, init: bool = False
+    ) -> None:
+        """An `init` container that has succeeded is not started again, whatever the pod's restartPolicy is."""
         self.spec = spec
+        self._is_init = init
         self.name: str = spec["name"]
         self.view = ContainerState(self.name)
         self.running: Container | None = None
@@ -88,6 +93,8 @@ class ContainerRunner:
         self.view.started = bool(recorded.get("started"))
         if found.alive():
             self._start_probes(address)
+        elif self._is_init and (ended := found.exit()) is not None:
+            self._ended(ended)  # nobody steps it again where the pod's containers run
 
     @property
     def next_attempt(self) -> float:
@@ -235,8 +242,15 @@ class ContainerRunner:
         self._stop_probes()
         if self.running is not None and ended.finished - self.running.record.started >= STEADY_SECONDS:
             self._crash.reset()
-        self._terminated(ended, ended.reason)
+        self._terminated(ended, ended.reason, self._last_words(ended))
         self._plan_restart(ended.code)
+
+    def _last_words(self, ended: Exit) -> str:
+        """The end of the log of a container that failed, where its terminationMessagePolicy asks for it."""
+        if ended.code == 0 or self.spec.get("terminationMessagePolicy") != "FallbackToLogsOnError":
+            return ""
+        log = launch.log_file(self._pod, self.name, self.view.restarts)
+        return log.read_text(errors="replace")[-MESSAGE_LENGTH:] if log.exists() else ""
 
     def _terminated(self, ended: Exit, reason: str, message: str = "") -> None:
         started = self.running.record.started if self.running is not None else 0.0
@@ -253,7 +267,7 @@ class ContainerRunner:
 
     def _plan_restart(self, code: int) -> None:
         policy = self._pod["spec"].get("restartPolicy", "Always")
-        if policy == "Never" or (policy == "OnFailure" and code == 0):
+        if policy == "Never" or (code == 0 and (self._is_init or policy == "OnFailure")):
             self._due = NEVER
             return
         seconds = self._crash.advance()

@@ -1,6 +1,7 @@
-"""The containerd configuration that K3s renders when it starts: hosts.toml per registry and config.toml. Pure."""
+"""The containerd configuration that K3s renders when it starts: hosts.toml per registry and config.toml."""
 
 import json
+from pathlib import Path
 
 from lab.standins.k3s.registries import DOCKER_HUB, DOCKER_HUB_HOST, Endpoint, Registries
 
@@ -75,6 +76,12 @@ def _runtime(name: str, binary: str) -> list[str]:
     if binary:
         lines.append(f"  BinaryName = {json.dumps(binary)}")
     return [*lines, "  SystemdCgroup = true", ""]
+
+
+def with_drop_ins(config: str) -> str:
+    """config.toml with the drop-ins that it imports, which containerd reads without K3s."""
+    drop_ins = sorted(Path(ROOT, "config-v3.toml.d").glob("*.toml"))
+    return "\n".join([config, *(file.read_text() for file in drop_ins)])
 
 
 def has_runtime(config: str, name: str) -> bool:

@@ -126,7 +126,7 @@ def _ps(output: str | None, *, everything: bool) -> int:
 
 
 def _info() -> int:
-    config = (Path(containerd_config.ROOT) / "config.toml").read_text()
+    config = containerd_config.with_drop_ins((Path(containerd_config.ROOT) / "config.toml").read_text())
     names = [n for n in ("nvidia", "runc") if containerd_config.has_runtime(config, n)]
     conditions = [
         {"type": kind, "status": True, "reason": "", "message": ""} for kind in ("RuntimeReady", "NetworkReady")

@@ -27,21 +27,27 @@ class Ledger:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._registered = False
         self._present: list[str] = []
         self._held: dict[str, list[str]] = {}
 
-    def refresh(self) -> int:
-        """Look again; how many there are."""
+    def refresh(self, *, registered: bool) -> int:
+        """Look again; how many there are to give, which needs a device plugin that has registered itself."""
         found = list_gpus()
         with self._lock:
             self._present = found
-        return len(found)
+            self._registered = registered
+        return len(found) if registered else 0
 
     def allocate(self, pod_uid: str, count: int) -> list[str]:
         """The UUIDs for the pod, the same when it asks again. Raises AllocationError."""
         with self._lock:
             if pod_uid in self._held:
                 return self._held[pod_uid]
+            if not self._registered:
+                raise AllocationError(
+                    f"Allocate failed due to cannot allocate unregistered device {RESOURCE}, which is unexpected"
+                )
             taken = {uuid for held in self._held.values() for uuid in held}
             free = [uuid for uuid in self._present if uuid not in taken]
             if len(free) < count:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 HOST_JSON = Path("/etc/lab/host.json")
+KUBELET_KUBECONFIG = Path("/var/lib/rancher/k3s/agent/kubelet.kubeconfig")
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Peer:
     node_name: str
     node_index: int
     roles: tuple[str, ...]
+    gpus: int
 
     @property
     def pod_cidr(self) -> str:
@@ -65,6 +67,7 @@ def _peer(data: dict[str, Any]) -> Peer:
         node_name=data["node_name"] or data["name"],
         node_index=int(data["node_index"]),
         roles=tuple(data["roles"]),
+        gpus=int(data.get("gpus") or 0),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from lab.standins.images import PATH, PROGRAMS, Program, lab_environment
 from lab.standins.k3s import environment, gpus, security, volumes
 from lab.standins.k3s.containers import Launch
-from lab.standins.k3s.hostinfo import HOST_JSON
+from lab.standins.k3s.hostinfo import HOST_JSON, KUBELET_KUBECONFIG
 from lab.standins.k3s.node_context import NodeContext
 from lab.standins.k3s.objects import Object, name_of, namespace_of, quantity, uid_of
 from lab.standins.k3s.pull import Image
@@ -16,6 +16,7 @@ from lab.standins.k3s.registries import parse_reference
 
 LOGS = Path("/var/log/pods")
 NOTHING = Path("/dev/null")
+KUBECONFIG = "/run/secrets/kubeconfig"
 
 
 def build(
@@ -39,12 +40,16 @@ def build(
         **program.environment,
         **devices,
         **own,
+        **({"KUBECONFIG": KUBECONFIG} if program.asks_api else {}),
         **lab_environment(parse_reference(image.name).tag),
     }
     hosts = volumes.Mount(etc_hosts(uid_of(pod)), "/etc/hosts", read_only=False)
-    hidden = [*program.absent, *([] if devices or pod["spec"].get("runtimeClassName") == "nvidia" else ["nvidia-smi"])]
+    # A privileged container has the host's devices.
+    has_gpus = devices or rights.capabilities is None or pod["spec"].get("runtimeClassName") == "nvidia"
+    hidden = [*program.absent, *([] if has_gpus else ["nvidia-smi"])]
     lab = volumes.Mount(HOST_JSON, "/etc/lab/host.json", read_only=True)
-    mounts = [hosts, lab, *volumes.mounts(spec, ready_volumes), *_hide(hidden)]
+    api = [volumes.Mount(KUBELET_KUBECONFIG, KUBECONFIG, read_only=True)] if program.asks_api else []
+    mounts = [hosts, lab, *api, *volumes.mounts(spec, ready_volumes), *_hide(hidden)]
     argv = [environment.expand(word, own) for word in program.argv(spec.get("command"), spec.get("args"))]
     return Launch(argv, rights, variables, mounts, netns, log_file(pod, str(spec["name"]), attempt))
 

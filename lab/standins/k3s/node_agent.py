@@ -4,12 +4,13 @@ import threading
 import time
 from http import HTTPStatus
 
-from lab.standins.k3s import node_status
+from lab.standins.k3s import gpu_node, node_status
 from lab.standins.k3s.api import Api, ApiError
 from lab.standins.k3s.gpus import Ledger
 from lab.standins.k3s.hostinfo import HostInfo
 from lab.standins.k3s.journal import log
-from lab.standins.k3s.objects import Object, micro_timestamp
+from lab.standins.k3s.objects import Object, labels_of, micro_timestamp
+from lab.standins.k3s.world import World
 
 LEASES, LEASE_NAMESPACE = "coordination.k8s.io/v1/leases", "kube-node-lease"
 HEARTBEAT_SECONDS = 2.0
@@ -21,11 +22,14 @@ RETRY_SECONDS = 0.5
 class NodeAgent:
     """Speaks for this node."""
 
-    def __init__(self, api: Api, host: HostInfo, gpus: Ledger) -> None:
+    def __init__(self, api: Api, host: HostInfo, gpus: Ledger, world: World) -> None:
         self._api = api
         self._host = host
         self._gpus = gpus
-        self._gpu_count = gpus.refresh()
+        self._world = world
+        self._plugin = gpu_node.is_preinstalled()  # a device plugin registers anew after every start
+        self._gpu_count = gpus.refresh(registered=self._plugin)
+        self._looked_at = time.monotonic()
 
     def register(self, stop: threading.Event) -> None:
         """Create or update the Node; waits for an API server that does not answer yet."""
@@ -42,24 +46,40 @@ class NodeAgent:
 
     def run(self, stop: threading.Event) -> None:
         """Heartbeats until stopped; the status is written when it changes, and once a minute."""
-        looked_at = written_at = time.monotonic()
+        written_at = time.monotonic()
         while not stop.wait(HEARTBEAT_SECONDS):
             now = time.monotonic()
-            changed = False
-            if now - looked_at >= GPU_SECONDS:
-                looked_at, before = now, self._gpu_count
-                self._gpu_count = self._gpus.refresh()
-                changed = before != self._gpu_count
+            parts = gpu_node.running(self._world.list("v1/pods"), self._host.me.node_name)
+            changed = self._look_at_gpus(now, parts)
             try:
                 self._renew()
                 node = self._api.get("v1/nodes", "", self._host.me.node_name)
                 if node is None:
                     self._register(node_status.metadata(self._host))
-                elif changed or now - written_at >= STATUS_SECONDS or _doubted(node):
+                    continue
+                self._label(node, parts)
+                if changed or now - written_at >= STATUS_SECONDS or _doubted(node):
                     self._patch_status(node)
                     written_at = now
             except ApiError as error:
                 log("debug", f"heartbeat: {error}")
+
+    def _look_at_gpus(self, now: float, parts: gpu_node.Running) -> bool:
+        """Count the GPUs, not at every heartbeat; whether the count has changed."""
+        plugin = gpu_node.is_preinstalled() or parts.device_plugin
+        if plugin == self._plugin and now - self._looked_at < GPU_SECONDS:
+            return False
+        self._looked_at, self._plugin, before = now, plugin, self._gpu_count
+        self._gpu_count = self._gpus.refresh(registered=plugin)
+        return before != self._gpu_count
+
+    def _label(self, node: Object, parts: gpu_node.Running) -> None:
+        if gpu_node.is_preinstalled():
+            return
+        current = labels_of(node)
+        wanted = {k: v for k, v in gpu_node.labels(self._host, parts).items() if current.get(k) != v}
+        if wanted:
+            self._api.patch("v1/nodes", node, {"metadata": {"labels": wanted}})
 
     def _register(self, metadata: Object) -> Object:
         found = self._api.get("v1/nodes", "", self._host.me.node_name)

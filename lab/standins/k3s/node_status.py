@@ -1,35 +1,21 @@
 """The Node object of this host. Pure but for reading what the host is."""
 
 import platform
-import subprocess
 from pathlib import Path
 
+from lab.standins.k3s import gpu_node
 from lab.standins.k3s.gpus import RESOURCE
 from lab.standins.k3s.hostinfo import HostInfo
 from lab.standins.k3s.objects import Object, condition, make_condition, timestamp
 
 # What the lab's nodes say they have: a scheduler's numbers, not the machine's.
 CPU, GPU_NODE_MEMORY, MEMORY, PODS = "32", "512Gi", "64Gi", "110"
-SMI_SECONDS = 10
 
 
 def gpu_labels() -> dict[str, str]:
-    """What GPU feature discovery says of this host's GPUs; nothing when nvidia-smi does not answer."""
-    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=SMI_SECONDS, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    rows = [line.split(", ") for line in done.stdout.splitlines() if ", " in line]
-    if not rows:
-        return {}
-    return {
-        "feature.node.kubernetes.io/pci-10de.present": "true",
-        "nvidia.com/gpu.present": "true",
-        "nvidia.com/gpu.count": str(len(rows)),
-        "nvidia.com/gpu.memory": rows[0][1],
-        "nvidia.com/gpu.product": rows[0][0].replace(" ", "-"),
-    }
+    """What a node with GPUs has at once where no operator is waited for."""
+    found = gpu_node.feature_labels() if gpu_node.is_preinstalled() else {}
+    return {gpu_node.PCI_LABEL: "true", "nvidia.com/gpu.present": "true", **found} if found else {}
 
 
 def metadata(host: HostInfo) -> Object:

@@ -14,7 +14,7 @@ from lab.standins.k3s import cluster_dns, containers, gpus, launch, pod_network,
 from lab.standins.k3s.api import ApiError
 from lab.standins.k3s.bell import Bell
 from lab.standins.k3s.container_runner import ContainerRunner, stop_all
-from lab.standins.k3s.containerd_config import has_runtime
+from lab.standins.k3s.containerd_config import has_runtime, with_drop_ins
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.node_context import NodeContext
 from lab.standins.k3s.objects import (
@@ -50,7 +50,7 @@ class PodWorker:
         self._take_address = take_address
         self._bell = Bell()
         spec = pod["spec"]
-        self._init = [ContainerRunner(node, pod, c, self.wake) for c in spec.get("initContainers") or []]
+        self._init = [ContainerRunner(node, pod, c, self.wake, init=True) for c in spec.get("initContainers") or []]
         self._containers = [ContainerRunner(node, pod, c, self.wake) for c in spec["containers"]]
         self._address = ""
         self._netns = HOST_NETWORK
@@ -168,7 +168,7 @@ class PodWorker:
         runtime_class = self._node.api.get("node.k8s.io/v1/runtimeclasses", "", name)
         if runtime_class is None:
             raise ValueError(f'failed to get sandbox runtime: RuntimeClass "{name}" not found')
-        if not has_runtime(self._node.containerd_config, runtime_class["handler"]):
+        if not has_runtime(with_drop_ins(self._node.containerd_config), runtime_class["handler"]):
             raise ValueError(
                 f'failed to get sandbox runtime: no runtime for "{runtime_class["handler"]}" is configured'
             )

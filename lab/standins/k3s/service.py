@@ -15,8 +15,9 @@ from lab.standins.k3s import addons, hostinfo, kubelet, runtime
 from lab.standins.k3s.api import Api
 from lab.standins.k3s.controllers import manager
 from lab.standins.k3s.events import Recorder
+from lab.standins.k3s.gpu_operator import GpuOperator
 from lab.standins.k3s.gpus import Ledger
-from lab.standins.k3s.hostinfo import HostInfo
+from lab.standins.k3s.hostinfo import KUBELET_KUBECONFIG, HostInfo
 from lab.standins.k3s.image_manager import ImageManager
 from lab.standins.k3s.image_store import ImageStore
 from lab.standins.k3s.journal import log
@@ -28,7 +29,6 @@ from lab.standins.k3s.world import World
 
 DATA = Path("/var/lib/rancher/k3s")
 K3S_YAML = Path("/etc/rancher/k3s/k3s.yaml")
-KUBELET_KUBECONFIG = DATA / "agent/kubelet.kubeconfig"
 CA = DATA / "agent/server-ca.crt"
 USER = "system:admin"
 API_PORT = 6443
@@ -143,7 +143,7 @@ class _Node:
         self._recorder = Recorder(self._api("kubelet"), host.me.node_name)
         self._world = World(self._api("kubelet"), self._recorder, kubelet.COLLECTIONS)
         api = self._api("kubelet")
-        self._agent = NodeAgent(api, host, self._gpus)
+        self._agent = NodeAgent(api, host, self._gpus, self._world)
         context = NodeContext(host, api, self._world, self._recorder, images, self._gpus, containerd_config)
         self._kubelet = kubelet.Kubelet(context)
 
@@ -164,7 +164,9 @@ class _Node:
         world = World(api, recorder, (*manager.COLLECTIONS, *addons.COLLECTIONS), quiet=(manager.LEASES,))
         world.start()
         traefik = addons.Addons(api, world, traefik=self._host.has_traefik)
-        for name, run in (("controllers", manager.Manager(world).run), ("addons", traefik.run)):
+        operator = GpuOperator(api, world)
+        runs = (("controllers", manager.Manager(world).run), ("addons", traefik.run), ("GPU operator", operator.run))
+        for name, run in runs:
             _thread(name, run, after=world)
 
     def _api(self, manager: str) -> Api:

@@ -8,7 +8,7 @@ from lab.standins.k3s.api import Api, ApiError
 from lab.standins.k3s.events import Recorder
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.objects import Object, name_of, namespace_of, uid_of
-from lab.standins.k3s.writes import Bind, Create, Delete, Emit, Patch, Write
+from lab.standins.k3s.writes import Apply, Bind, Create, Delete, Emit, Patch, Write
 
 Key = tuple[str, str]
 
@@ -75,6 +75,8 @@ class World:
         match write:
             case Create(collection, obj):
                 self._take(collection, self._api.create(collection, obj))
+            case Apply(collection, obj):
+                self._take(collection, self._api.apply(collection, obj))
             case Patch(collection, target, patch, status):
                 self._take(collection, self._api.patch(collection, target, patch, status=status))
             case Delete(collection, target, grace):

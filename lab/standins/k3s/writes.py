@@ -14,6 +14,14 @@ class Create:
 
 
 @dataclass(frozen=True)
+class Apply:
+    """An object as it shall be, by server-side apply."""
+
+    collection: str
+    obj: Object
+
+
+@dataclass(frozen=True)
 class Patch:
     """A JSON merge patch of an object, or of its status."""
 
@@ -51,7 +59,7 @@ class Emit:
     warning: bool = False
 
 
-Write = Create | Patch | Delete | Bind | Emit
+Write = Create | Apply | Patch | Delete | Bind | Emit
 
 
 def status(collection: str, target: Object, wanted: Object) -> list[Write]:

@@ -84,7 +84,7 @@ def definition(
 
 
 def definitions() -> list[Json]:
-    """The kinds of K3s's Helm controller (k3s-io/helm-controller), of its Traefik, and of NVIDIA's GPU operator.
+    """The kinds of K3s's Helm controller (k3s-io/helm-controller) and of its Traefik.
 
     Specs are declared as far as this project uses them and open where it does not look.
     """
@@ -138,7 +138,6 @@ def definitions() -> list[Json]:
         definition("traefik.io", "v1alpha1", "IngressRoute", "ingressroutes", route),
         definition("traefik.io", "v1alpha1", "TLSStore", "tlsstores", store),
         *(definition("traefik.io", "v1alpha1", kind, plural, OPEN) for kind, plural in whole.items()),
-        definition("nvidia.com", "v1", "ClusterPolicy", "clusterpolicies", OPEN, scope="Cluster", status=True),
     ]
 
 

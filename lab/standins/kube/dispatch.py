@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.standins.kube import deletion, discovery, forms, logs, openapi, selectors, subresources, watching
 from lab.standins.kube.errors import Json, method_not_allowed, unknown_path
-from lab.standins.kube.messages import PROTOBUF, Request, Response
+from lab.standins.kube.messages import Request, Response
 from lab.standins.kube.place import Place
 from lab.standins.kube.rest import APPLY_PATCH, Api
 
@@ -124,8 +124,8 @@ class Dispatcher:
                 options = {name: request.query[name] for name in logs.OPTIONS if name in request.query}
                 return Response(stream=self._ask_logs(pod, container, options), media_type="text/plain")
             case "eviction", "POST":
-                # kubectl drain sends protobuf: an Eviction that names its pod, as the path does.
-                wanted = {} if request.media_type == PROTOBUF else request.options.get("deleteOptions") or {}
+                # kubectl drain sends protobuf, which is not read: an Eviction that names its pod, as the path does.
+                wanted = request.options.get("deleteOptions") or {}
                 return Response(subresources.evict(api, place, deletion.options(wanted, request.query)), 201)
             case "binding", "POST":
                 return Response(subresources.bind(api, place, request.document), 201)

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from lab.standins.kube import protobuf
 from lab.standins.kube.errors import Json, bad_request, unsupported_media_type
 from lab.standins.kube.place import Write
 
-PROTOBUF = "application/vnd.kubernetes.protobuf"
 READABLE = ("application/json", "application/yaml")
 VALIDATIONS = ("Ignore", "Strict", "Warn")
 
@@ -64,7 +64,9 @@ class Request:
 
     @property
     def document(self) -> Any:
-        """The body. Raises ApiError 415 for protobuf and other forms, 400 for a body that cannot be read."""
+        """The body. Raises ApiError 415 for a form that is not read, 400 for a body that cannot be."""
+        if self.media_type == protobuf.MEDIA_TYPE and (found := self._secret()):
+            return found
         if not ("json" in self.media_type or "yaml" in self.media_type):
             raise unsupported_media_type(READABLE)
         try:
@@ -75,10 +77,16 @@ class Request:
         except (ValueError, yaml.YAMLError) as error:
             raise bad_request(f"error decoding request body: {error}") from error
 
+    def _secret(self) -> Json | None:
+        try:
+            return protobuf.secret(self.body)
+        except ValueError as error:
+            raise bad_request(f"error decoding request body: {error}") from error
+
     @property
     def options(self) -> Json:
-        """A body that holds no more than options; none when there is no body."""
-        found = self.document if self.body else {}
+        """A body that holds no more than options; none when there is no body or it is protobuf."""
+        found = self.document if self.body and self.media_type != protobuf.MEDIA_TYPE else {}
         return found if isinstance(found, dict) else {}
 
 

@@ -8,6 +8,7 @@ from lab.standins.k3s.controllers import (
     daemonset,
     deployment,
     endpoints,
+    helm_chart,
     job,
     nodes,
     scheduler,
@@ -15,7 +16,7 @@ from lab.standins.k3s.controllers import (
     service_lb,
 )
 from lab.standins.k3s.journal import log
-from lab.standins.k3s.objects import Object, name_of
+from lab.standins.k3s.objects import Object, name_of, namespace_of
 from lab.standins.k3s.world import World, run_until_stopped
 from lab.standins.k3s.writes import Write
 
@@ -31,6 +32,8 @@ COLLECTIONS = (
     "apps/v1/replicasets",
     "apps/v1/controllerrevisions",
     "batch/v1/jobs",
+    helm_chart.COLLECTION,
+    helm_chart.CONFIGS,
     "discovery.k8s.io/v1/endpointslices",
 )
 LEASES = "coordination.k8s.io/v1/leases"  # they change all the time, and matter only when they do not
@@ -47,6 +50,7 @@ class Manager:
     def __init__(self, world: World) -> None:
         self._world = world
         self._heartbeats = nodes.Heartbeats()
+        self._chart_changes = helm_chart.Changes()
 
     def run(self) -> None:
         """Until the world stops."""
@@ -58,6 +62,7 @@ class Manager:
             self._daemon_sets,
             self._deployments,
             self._replica_sets,
+            self._helm_charts,
             self._jobs,
             self._scheduler,
             self._services,
@@ -101,6 +106,17 @@ class Manager:
         return self._each(
             deployment.REPLICA_SETS, lambda r: deployment.reconcile_replica_set(r, self._world.list("v1/pods"))
         )
+
+    def _helm_charts(self) -> Iterator[Decision]:
+        w, now = self._world, time.monotonic()
+
+        def reconcile(chart: Object) -> list[Write]:
+            config = w.get(helm_chart.CONFIGS, namespace_of(chart), name_of(chart))
+            return helm_chart.reconcile(
+                chart, config, w.list(job.COLLECTION), self._chart_changes.age(chart, config, now)
+            )
+
+        return self._each(helm_chart.COLLECTION, reconcile)
 
     def _jobs(self) -> Iterator[Decision]:
         return self._each(job.COLLECTION, lambda j: job.reconcile(j, self._world.list("v1/pods")))
