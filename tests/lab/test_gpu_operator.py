@@ -214,6 +214,7 @@ def test_a_node_whose_k3s_found_no_runtime(cluster: Cluster) -> None:
     host.run(["tee", "/etc/rancher/k3s/config.yaml"], input="default-runtime: nvidia\n")
     host.run(["systemctl", "restart", "k3s"], check=False)
     assert "default runtime nvidia was not found" in host.run(["journalctl", "-u", "k3s", "-n", "3"]).stdout
+    host.run(["rm", "/etc/rancher/k3s/config.yaml"])
     host.run(["ln", "-s", where, RUNTIME])
     host.run(["systemctl", "restart", "k3s"])
     until(cluster, lambda: is_whole(cluster))

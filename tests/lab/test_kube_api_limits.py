@@ -42,6 +42,7 @@ def test_no_protobuf_but_of_secrets_so_no_typed_create(cluster: Cluster) -> None
     """`kubectl create namespace|configmap|...` sends protobuf; `kubectl apply -f` is the way."""
     cluster.run("create", "secret", "generic", "typed", "--from-literal=a=b")
     assert cluster.read("secret", "typed")["data"] == {"a": "Yg=="}
+    cluster.run("delete", "secret", "typed")
     for command in (["namespace", "x"], ["configmap", "x"], ["serviceaccount", "x"]):
         assert "the body of the request was in an unknown format" in cluster.refused("create", *command)
 
