@@ -52,7 +52,7 @@ def show_lock(site: Site, selector: str, *, as_json: bool) -> int:
         report.print_json({name: _output(holding).model_dump(mode="json") for name, holding in found.items()})
     else:
         for name, holding in found.items():
-            report.print_text(f"{name}: {_told(holding)}")
+            report.print_text(f"{name}: {_told(holding)}", soft_wrap=True)
     report.print_troubles(troubles)
     return 1 if troubles else 0
 

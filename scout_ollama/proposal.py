@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scout_ollama.audit import Record, RunResult
-from scout_ollama.changes import Plan
+from scout_ollama.changes import Plan, Say
 from scout_ollama.checks import Finding
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Cluster, Host
@@ -81,8 +81,9 @@ class Request:
 
 @dataclass
 class Proved:
-    """What was proved, as (host, line), and what was not."""
+    """What was proved, as (host, line), and what was not; ``say`` is told each line as it is proved."""
 
+    say: Say
     lines: list[tuple[str, str]] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
 
@@ -91,6 +92,7 @@ class Proved:
         self.troubles += [finding.trouble() for finding in findings]
         if not findings:
             self.lines.append((host, line))
+            self.say(host, line)
 
 
 @dataclass

@@ -25,7 +25,7 @@ LOG_LINES = "10"
 
 def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Troubles) -> Proved:
     """Await the rollout on the hosts without trouble, ask each one's pod, then the endpoint from a Scout host."""
-    proved = Proved()
+    proved = Proved(job.say)
     drained = facts.drained(survey.cluster.nodes)
     hosts = [host for host in job.ollama_hosts if (host.node_name or host.name) not in drained]
     addresses = _await_rollout(job, hosts, troubles, proved)
@@ -38,7 +38,7 @@ def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Trou
 
 def prove_serving(job: Job, hosts: Sequence[Host], troubles: Troubles) -> Proved:
     """Await the pods of some hosts, and ask each one for its version."""
-    proved = Proved()
+    proved = Proved(job.say)
     addresses = _await_rollout(job, hosts, troubles, proved)
     asked = job.fleet.read(lambda remote: proof.ask_pod(remote, addresses[remote.host.name]), list(addresses))
     proved.troubles += asked.failed.values()

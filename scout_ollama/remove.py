@@ -27,8 +27,8 @@ def propose(job: Job) -> Proposal:
 
 
 def _prove(job: Job, troubles: Troubles) -> Proved:
-    proved = Proved()
+    proved = Proved(job.say)
     there = job.through_a_server(dict(troubles), lambda remote: read_cluster(remote, [])).owned.values()
     if not objects.leftovers([], there):
-        proved.lines.append((job.cluster.name, "no object of Ollama is left; models and images stay on the hosts"))
+        proved.add([], job.cluster.name, "no object of Ollama is left; models and images stay on the hosts")
     return proved

@@ -108,7 +108,7 @@ class Reporter:
     def _print(self, host: str, line: str, style: str = "") -> None:
         from rich.text import Text
 
-        LOGGER.info("%s %s", host or "-", line)
+        LOGGER.info("> %s %s", host, line)
         prefix = Text(host.ljust(self._width), style=COLOURS[zlib.crc32(host.encode()) % len(COLOURS)])
         with suppress(OSError):  # the terminal may be gone
             self._console.print(prefix, Text(printable(masked(line)), style=style), soft_wrap=True)

@@ -147,5 +147,3 @@ def _do(job: Job, proposal: Proposal, hold: Hold, reporter: Reporter, outcome: O
     proved = proposal.prove(outcome.host_troubles)
     outcome.troubles += proved.troubles
     outcome.proved = proved.lines
-    for host, line in proved.lines:
-        reporter.say(host, line)

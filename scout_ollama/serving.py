@@ -177,13 +177,13 @@ def _require_others(job: Job, objects: Sequence[KubeObject], going: Sequence[Hos
 
 def _prove_left(job: Job) -> Proved:
     """Wait until the pods have left the drained nodes."""
-    proved = Proved()
+    proved = Proved(job.say)
     deadline = time.monotonic() + LEAVE_SECONDS
     waiting = {_node(host): host for host in _selected(job)}
     while waiting and time.monotonic() < deadline:
         there = {pod["spec"].get("nodeName") for pod in _pods(_read(job))}
         for node in [node for node in waiting if node not in there]:
-            proved.lines.append((waiting.pop(node).name, "no Ollama runs on it any more; it takes nothing new"))
+            proved.add([], waiting.pop(node).name, "no Ollama runs on it any more; it takes nothing new")
         if waiting:
             time.sleep(rollout.POLL_SECONDS)
     for host in waiting.values():
