@@ -350,6 +350,7 @@ def test_a_cluster_that_nobody_answers_for_any_more_is_trouble_and_no_bug(hosts:
     assert "phi-gpu-1: does not answer" in str(caught.value.troubles["phi-gpu-1"])
 
 
-def test_what_a_person_is_told_meanwhile_names_the_host(hosts: Hosts) -> None:
-    hosts.prove()
-    assert sorted(hosts.told) == [(name, f"ollama-on-{name}: ready") for name in GPU_HOSTS]
+def test_what_a_person_is_told_meanwhile_names_the_host_and_then_what_was_proved(hosts: Hosts) -> None:
+    proved = hosts.prove()
+    assert sorted(hosts.told[:3]) == [(name, f"ollama-on-{name}: ready") for name in GPU_HOSTS]
+    assert hosts.told[3:] == proved.lines
