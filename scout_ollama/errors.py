@@ -36,7 +36,3 @@ def _indented(label: str, text: str) -> str:
 
 class InventoryError(Trouble):
     """The inventory is refused."""
-
-
-class RemoteError(Trouble):
-    """A host could not be reached, or a command on it failed."""
