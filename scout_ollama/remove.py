@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
+from scout_ollama import rollout
 from scout_ollama.changes import Plan
+from scout_ollama.errors import Trouble
 from scout_ollama.facts import read_cluster
 from scout_ollama.job import Job, Troubles
+from scout_ollama.manifests import KubeObject, key_of
 from scout_ollama.proposal import Proposal, Proved
 from scout_ollama.steps import objects
+
+GONE_SECONDS = 60.0
 
 
 def propose(job: Job) -> Proposal:
@@ -27,8 +35,26 @@ def propose(job: Job) -> Proposal:
 
 
 def _prove(job: Job, troubles: Troubles) -> Proved:
+    """Wait until the objects are gone: they are deleted without waiting for their finalizers."""
     proved = Proved(job.say)
-    there = job.through_a_server(dict(troubles), lambda remote: read_cluster(remote, [])).owned.values()
-    if not objects.leftovers([], there):
-        proved.add([], job.cluster.name, "no object of Ollama is left; models and images stay on the hosts")
+    deadline = time.monotonic() + GONE_SECONDS
+    while left := objects.leftovers([], _owned(job, troubles)):
+        if time.monotonic() > deadline:
+            proved.troubles.append(_still_there(job, left))
+            return proved
+        time.sleep(rollout.POLL_SECONDS)
+    proved.add([], job.cluster.name, "no object of Ollama is left; models and images stay on the hosts")
     return proved
+
+
+def _owned(job: Job, troubles: Troubles) -> list[KubeObject]:
+    return [*job.through_a_server(dict(troubles), lambda remote: read_cluster(remote, [])).owned.values()]
+
+
+def _still_there(job: Job, left: Sequence[KubeObject]) -> Trouble:
+    names = ", ".join(str(key_of(obj)) for obj in left)
+    return Trouble(
+        f"{job.cluster.name}: still there {GONE_SECONDS:.0f} s after it was deleted: {names}",
+        why="a finalizer keeps it, or somebody makes it anew",
+        next=f"inv remove-ollama --hosts {job.cluster.name} --plan; kubectl describe shows what keeps it",
+    )
