@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from lab.certificates import Authority
 from scout_ollama.facts import HostFacts, Section, Space
+from scout_ollama.inventory import Site, load_site
 from scout_ollama.store import MODEL, Layer, Manifest, ModelName, Store
 
 NOW = 1_800_000_000.0
@@ -35,3 +39,12 @@ GOOD_HOST = HostFacts(
 def host_facts(**changed: Any) -> HostFacts:
     """Return the facts of a good host, with some changed."""
     return replace(GOOD_HOST, **changed)
+
+
+def site_with_certificate(directory: Path) -> Site:
+    """Return the shipped site, copied to a directory that is not there yet, with a certificate for its endpoint."""
+    shutil.copytree(Path(__file__).parent.parent / "hosts", directory)
+    secrets = directory / "secrets"
+    secrets.mkdir(exist_ok=True)
+    Authority.create(secrets).issue(["ollama.phi.example.edu"]).write(secrets / "phi.crt", secrets / "phi.key")
+    return load_site(directory)

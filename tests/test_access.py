@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import subprocess
 from datetime import timedelta
 from ipaddress import ip_network
@@ -26,9 +25,10 @@ from scout_ollama.access.row import Row
 from scout_ollama.certificates import expiry_of
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import ABSENT, Section, Sections, facts_script, parse_sections
-from scout_ollama.inventory import Host, Ollama, OllamaCluster, ScoutCluster, Site, load_site
+from scout_ollama.inventory import Host, Ollama, OllamaCluster, ScoutCluster, Site
 from scout_ollama.manifests import EXPOSED_PATHS, KubeObject, ollama_objects
 from scout_ollama.remote import RecordingRemote
+from tests.samples import site_with_certificate
 
 ROOT = Path(__file__).parent.parent
 NODES = {"192.0.2.11": "phi-gpu-1", "192.0.2.12": "phi-gpu-2", "192.0.2.13": "phi-gpu-3"}
@@ -40,12 +40,7 @@ DEPLOY = "inv deploy-ollama --hosts phi"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The shipped site, with a certificate for its endpoint."""
-    directory = tmp_path_factory.mktemp("site") / "hosts"
-    shutil.copytree(ROOT / "hosts", directory)
-    secrets = directory / "secrets"
-    secrets.mkdir(exist_ok=True)
-    Authority.create(secrets).issue(["ollama.phi.example.edu"]).write(secrets / "phi.crt", secrets / "phi.key")
-    return load_site(directory)
+    return site_with_certificate(tmp_path_factory.mktemp("site") / "hosts")
 
 
 @pytest.fixture(scope="module")

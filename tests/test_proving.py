@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -13,19 +12,18 @@ from typing import Any
 
 import pytest
 
-from lab.certificates import Authority
 from scout_ollama import manifests, proving, rollout
 from scout_ollama.checks import wanted_models
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import ClusterFacts
 from scout_ollama.fleet import Fleet
-from scout_ollama.inventory import OllamaCluster, ScoutCluster, Site, load_site
+from scout_ollama.inventory import OllamaCluster, ScoutCluster, Site
 from scout_ollama.job import Job, NoServerLeft
 from scout_ollama.manifests import KubeObject
 from scout_ollama.proposal import Proved
 from scout_ollama.remote import Call, RecordingRemote, RemoteError
 from scout_ollama.survey import Survey
-from tests.samples import host_facts
+from tests.samples import host_facts, site_with_certificate
 
 ROOT = Path(__file__).parent.parent
 GPU_HOSTS = ["phi-gpu-1", "phi-gpu-2", "phi-gpu-3"]
@@ -36,12 +34,7 @@ OWNER = [{"uid": "ds"}]
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """The shipped site, with a certificate for its endpoint."""
-    directory = tmp_path_factory.mktemp("site") / "hosts"
-    shutil.copytree(ROOT / "hosts", directory)
-    secrets = directory / "secrets"
-    secrets.mkdir(exist_ok=True)
-    Authority.create(secrets).issue(["ollama.phi.example.edu"]).write(secrets / "phi.crt", secrets / "phi.key")
-    return load_site(directory)
+    return site_with_certificate(tmp_path_factory.mktemp("site") / "hosts")
 
 
 @pytest.fixture(autouse=True)
