@@ -70,7 +70,7 @@ def of_cluster(hosts: Sequence[Host], ollama: Ollama, facts: ClusterFacts) -> li
     findings: list[Finding] = []
     names = [node["metadata"]["name"] for node in facts.nodes]
     for host in hosts:
-        wanted = host.node_name or host.name
+        wanted = host.node
         node = facts.node(wanted)
         if node is None:
             findings.append(

@@ -61,8 +61,7 @@ def wanted_objects(site: Site, cluster: Cluster) -> tuple[list[KubeObject], list
 
 def make_plan(job: Job, wanted: Sequence[KubeObject], found: Survey) -> Plan:
     """Return what differs between what is wanted and what is there, on the hosts without trouble."""
-    drained = facts.drained(found.cluster.nodes)
-    serving = [host.name for host in job.ollama_hosts if (host.node_name or host.name) not in drained]
+    serving = [host.name for host in facts.in_service(job.ollama_hosts, found.cluster.nodes)]
     running = {host.name: found.healthy[host.name] for host in job.ollama_hosts if host.name in found.healthy}
     return Plan(
         (

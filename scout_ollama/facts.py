@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
-from scout_ollama.inventory import Harbor
+from scout_ollama.inventory import Harbor, Host
 from scout_ollama.manifests import DRAINED, MANAGER, KubeObject, ObjectKey, key_of, to_stdin
 from scout_ollama.remote import Reader, Script
 from scout_ollama.store import ModelName, Store, StoreError
@@ -100,6 +100,12 @@ def drained(objects: Iterable[KubeObject]) -> dict[str, str]:
         obj["metadata"] for obj in objects if obj.get("kind") == "Node" and DRAINED in obj["metadata"].get("labels", {})
     ]
     return {metadata["name"]: metadata.get("annotations", {}).get(DRAINED, "no reason is noted") for metadata in marked}
+
+
+def in_service(hosts: Iterable[Host], objects: Iterable[KubeObject]) -> list[Host]:
+    """Return the hosts whose nodes, which are among the objects, are not drained."""
+    out = drained(objects)
+    return [host for host in hosts if host.node not in out]
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _can_be_undone(run: Record, revisions: Sequence[int]) -> bool:
 
 
 def _ask(site: Site, clusters: Sequence[Cluster], ask: Callable[[Reader], T]) -> tuple[dict[str, T], list[Trouble]]:
-    servers = {next(h for h, host in c.hosts.items() if "server" in host.roles): c.name for c in clusters}
+    servers = {cluster.servers[0]: cluster.name for cluster in clusters}
     with Fleet(site) as fleet:
         outcomes = fleet.read(ask, servers)
     return {servers[host]: value for host, value in outcomes.ok.items()}, list(outcomes.failed.values())

@@ -58,7 +58,7 @@ class Job:
     @property
     def servers(self) -> list[str]:
         """The hosts through which the cluster can be asked and changed, in the order of the inventory."""
-        return [name for name, host in self.cluster.hosts.items() if "server" in host.roles]
+        return self.cluster.servers
 
     @property
     def hosts(self) -> list[Host]:

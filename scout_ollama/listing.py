@@ -28,7 +28,7 @@ def _row(cluster: Cluster, host: Host) -> Row:
         "staging": cluster.staging,
         "address": host.address,
         "ssh": host.ssh.model_dump(mode="json"),
-        "node_name": host.node_name or host.name,
+        "node_name": host.node,
         "roles": sorted(host.roles),
         "gpus": host.gpus,
         "gpu_memory_gib": host.gpu_memory_gib,

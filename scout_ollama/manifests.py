@@ -213,7 +213,7 @@ def _daemonset_values(site: Site, cluster: Cluster, ollama: Ollama) -> dict[str,
     return {
         "image": f"{ollama.image}:{ollama.version}",
         "drained": DRAINED,
-        "node_names": [host.node_name or host.name for host in hosts],
+        "node_names": [host.node for host in hosts],
         "gpus": _gpus_each(cluster.name, hosts),
         "cpu_only": ollama.cpu_only,
         "runtime_class": ollama.runtime_class,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from scout_ollama import facts, manifests, proof, rollout
+from scout_ollama.checks import Finding
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import read_rollout
+from scout_ollama.facts import Sections, read_rollout
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama, OllamaCluster, Site
 from scout_ollama.job import Job, Troubles
@@ -26,10 +27,14 @@ LOG_LINES = "10"
 def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Troubles) -> Proved:
     """Await the rollout on the hosts without trouble, ask each one's pod, then the endpoint from a Scout host."""
     proved = Proved(job.say)
-    drained = facts.drained(survey.cluster.nodes)
-    hosts = [host for host in job.ollama_hosts if (host.node_name or host.name) not in drained]
-    addresses = _await_rollout(job, hosts, troubles, proved)
-    _prove_pods(job, survey, addresses, proved)
+    addresses = _await_rollout(job, facts.in_service(job.ollama_hosts, survey.cluster.nodes), troubles, proved)
+    _prove_pods(
+        job,
+        addresses,
+        lambda host, answers: proof.of_pod(host, job.ollama, survey.hosts[host.name], answers),
+        f"Ollama {job.ollama.version} answers with the models of its store",
+        proved,
+    )
     if isinstance(job.cluster, OllamaCluster) and addresses:
         nodes = node_addresses([job.cluster.hosts[name] for name in addresses], survey.cluster.nodes)
         _prove_endpoint(job, job.cluster, manifests.certificate_of(wanted), nodes, proved)
@@ -40,11 +45,13 @@ def prove_serving(job: Job, hosts: Sequence[Host], troubles: Troubles) -> Proved
     """Await the pods of some hosts, and ask each one for its version."""
     proved = Proved(job.say)
     addresses = _await_rollout(job, hosts, troubles, proved)
-    asked = job.fleet.read(lambda remote: proof.ask_pod(remote, addresses[remote.host.name]), list(addresses))
-    proved.troubles += asked.failed.values()
-    for name, answers in asked.ok.items():
-        findings = proof.of_version(job.cluster.hosts[name], job.ollama, answers)
-        proved.add(findings, name, f"Ollama {job.ollama.version} answers")
+    _prove_pods(
+        job,
+        addresses,
+        lambda host, answers: proof.of_version(host, job.ollama, answers),
+        f"Ollama {job.ollama.version} answers",
+        proved,
+    )
     return proved
 
 
@@ -63,7 +70,7 @@ def _admits(ollama: Ollama, address: str) -> bool:
 
 def _await_rollout(job: Job, among: Sequence[Host], troubles: Troubles, proved: Proved) -> dict[str, str]:
     """Return the pod IP of each host whose wanted pod is ready; the others' trouble is told with events and logs."""
-    hosts = {host.node_name or host.name: host for host in among if host.name not in troubles}
+    hosts = {host.node: host for host in among if host.name not in troubles}
 
     def read() -> list[KubeObject]:
         # On a copy: a server that is silent for a moment is not in trouble for good.
@@ -97,12 +104,13 @@ def _not_ready(job: Job, host: Host, state: NodeRollout, troubles: Troubles) -> 
     )
 
 
-def _prove_pods(job: Job, survey: Survey, addresses: Mapping[str, str], proved: Proved) -> None:
+def _prove_pods(
+    job: Job, addresses: Mapping[str, str], judge: Callable[[Host, Sections], list[Finding]], line: str, proved: Proved
+) -> None:
     asked = job.fleet.read(lambda remote: proof.ask_pod(remote, addresses[remote.host.name]), list(addresses))
     proved.troubles += asked.failed.values()
     for name, answers in asked.ok.items():
-        findings = proof.of_pod(job.cluster.hosts[name], job.ollama, survey.hosts[name], answers)
-        proved.add(findings, name, f"Ollama {job.ollama.version} answers with the models of its store")
+        proved.add(judge(job.cluster.hosts[name], answers), name, line)
 
 
 def node_addresses(hosts: Iterable[Host], nodes: Iterable[KubeObject]) -> dict[str, str]:
@@ -110,7 +118,7 @@ def node_addresses(hosts: Iterable[Host], nodes: Iterable[KubeObject]) -> dict[s
     listed = {node["metadata"]["name"]: node["status"].get("addresses", []) for node in nodes}
     addresses: dict[str, str] = {}
     for host in hosts:
-        of_node = listed.get(host.node_name or host.name, [])
+        of_node = listed.get(host.node, [])
         internal = [entry["address"] for entry in of_node if entry["type"] == "InternalIP"]
         addresses[proof.bracketed(internal[0] if internal else host.address)] = host.name
     return addresses

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from scout_ollama import audit, proving, rollout
 from scout_ollama.changes import Change, Plan, Stage
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import drained, read_rollout
+from scout_ollama.facts import drained, in_service, read_rollout
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host
 from scout_ollama.job import Job, Troubles
@@ -86,11 +86,11 @@ def drain(job: Job, request: Request, *, allow_outage: bool) -> Proposal:
     """
     objects = _read(job)
     note = f"{getpass.getuser()}@{socket.gethostname()} {audit.local(audit.now())}: {request.reason}"
-    hosts = [host for host in _selected(job) if _node(host) not in drained(objects)]
+    hosts = in_service(_selected(job), objects)
     if not allow_outage:
         _require_others(job, objects, hosts, "draining")
     return Proposal(
-        plan=_through_server("drain", [MarkNode(host.name, _node(host), note) for host in hosts]),
+        plan=_through_server("drain", [MarkNode(host.name, host.node, note) for host in hosts]),
         prove=lambda _: _prove_left(job),
         undo=_command("undrain-host", hosts),
         destructive=True,
@@ -100,9 +100,10 @@ def drain(job: Job, request: Request, *, allow_outage: bool) -> Proposal:
 def undrain(job: Job) -> Proposal:
     """Propose to take the selected hosts back into service."""
     objects = _read(job)
-    hosts = [host for host in _selected(job) if _node(host) in drained(objects)]
+    out = drained(objects)
+    hosts = [host for host in _selected(job) if host.node in out]
     return Proposal(
-        plan=_through_server("undrain", [MarkNode(host.name, _node(host), None) for host in hosts]),
+        plan=_through_server("undrain", [MarkNode(host.name, host.node, None) for host in hosts]),
         prove=lambda troubles: proving.prove_serving(job, _selected(job), troubles),
         undo=_command("drain-host", hosts),
     )
@@ -115,9 +116,9 @@ def restart(job: Job, *, allow_outage: bool) -> Proposal:
         Trouble: no other node would serve meanwhile, and that is not allowed; or a node has no pod to restart.
     """
     objects = _read(job)
-    hosts = [host for host in _selected(job) if _node(host) not in drained(objects)]
-    pods = rollout.judge(objects, map(_node, hosts))
-    restarts = [_restart(job, host, pods[_node(host)]) for host in hosts]
+    hosts = in_service(_selected(job), objects)
+    pods = rollout.judge(objects, [host.node for host in hosts])
+    restarts = [_restart(job, host, pods[host.node]) for host in hosts]
     if not allow_outage:
         for host in hosts:
             _require_others(job, objects, [host], "restarting")
@@ -147,10 +148,6 @@ def _selected(job: Job) -> list[Host]:
     return [host for host in job.hosts if "gpu" in host.roles]
 
 
-def _node(host: Host) -> str:
-    return host.node_name or host.name
-
-
 def _command(name: str, hosts: Sequence[Host]) -> str:
     return f"inv {name} --hosts {','.join(host.name for host in hosts)} --reason '…'"
 
@@ -166,7 +163,7 @@ def _pods(objects: Iterable[KubeObject]) -> list[KubeObject]:
 
 def _require_others(job: Job, objects: Sequence[KubeObject], going: Sequence[Host], doing: str) -> None:
     serving = {pod["spec"].get("nodeName", "") for pod in _pods(objects) if rollout.serves(pod)}
-    nodes = {_node(host) for host in going}
+    nodes = {host.node for host in going}
     if serving & nodes and not serving - nodes:
         raise Trouble(
             f"{job.cluster.name}: {doing} {', '.join(sorted(nodes))} would leave no node that serves",
@@ -179,7 +176,7 @@ def _prove_left(job: Job) -> Proved:
     """Wait until the pods have left the drained nodes."""
     proved = Proved(job.say)
     deadline = time.monotonic() + LEAVE_SECONDS
-    waiting = {_node(host): host for host in _selected(job)}
+    waiting = {host.node: host for host in _selected(job)}
     while waiting and time.monotonic() < deadline:
         there = {pod["spec"].get("nodeName") for pod in _pods(_read(job))}
         for node in [node for node in waiting if node not in there]:

@@ -105,7 +105,7 @@ class Causes:
 
     @property
     def _server(self) -> Host:
-        return next(host for host in self.cluster.hosts.values() if "server" in host.roles)
+        return self.cluster.hosts[self.cluster.servers[0]]
 
     def _leading_from(self, path: str) -> list[Route]:
         return [route for route in self.exposure.routes(self.cluster.ollama.hostname) if route.leads_from(path)]

@@ -112,7 +112,7 @@ def _hosts(cluster: Cluster) -> Iterator[Finding]:
     for host in hosts:
         for field, wrong, right in _roles(host, cpu_only):
             yield ("hosts", host.name, field), wrong, right
-        other = nodes.setdefault(host.node_name or host.name, host)
+        other = nodes.setdefault(host.node, host)
         if other is not host:
             yield ("hosts", host.name, "node_name"), f"is that of {other.name} too", "each host is a node of its own"
     if not any("server" in host.roles for host in hosts):

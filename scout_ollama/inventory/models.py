@@ -65,6 +65,11 @@ class Host(Wanted):
     node_name: DnsName | None = Field(None, description="Name of the K3s node, where it differs from the host's.")
     ssh: Ssh = Field(default_factory=Ssh, description="What differs from the cluster's ssh for this host.")
 
+    @property
+    def node(self) -> str:
+        """Name of the K3s node."""
+        return self.node_name or self.name
+
 
 class Tls(Wanted):
     """Certificate of the Ollama endpoint, provided as files, its key as a secret."""
@@ -209,6 +214,11 @@ class ClusterBase(Wanted):
             name: host.model_copy(update={"name": name, "cluster": cluster, "ssh": _merged(ssh, host.ssh)})
             for name, host in hosts.items()
         }
+
+    @property
+    def servers(self) -> list[str]:
+        """The names of the hosts that are servers; the first one keeps the cluster's lock, audit and revisions."""
+        return [name for name, host in self.hosts.items() if "server" in host.roles]
 
     @property
     def runs_ollama(self) -> "Ollama | None":

@@ -32,7 +32,7 @@ def plan(harbor: Harbor | None, hosts: Mapping[str, Host], facts: Mapping[str, H
         files += written
         if written or not found.registries_loaded:
             reason = "its registries change" if written else "it has not read its registries since they changed"
-            restarts.append(RestartK3s(name, found.k3s_unit or "k3s", hosts[name].node_name or name, reason))
+            restarts.append(RestartK3s(name, found.k3s_unit or "k3s", hosts[name].node, reason))
     return [Stage("registries", tuple(files)), Stage("restarts", tuple(restarts), one_at_a_time=True)]
 
 
