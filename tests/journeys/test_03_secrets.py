@@ -136,9 +136,12 @@ class Onlooker(threading.Thread):
         self.join()
 
     def _look_at(self, process: Path) -> None:
-        command = (process / "cmdline").read_bytes()
-        self.commands.add(command.decode(errors="replace"))
+        # In this order: a process that becomes another between the two has its command last, never its environment.
         environment = (process / "environ").read_bytes()
+        command = (process / "cmdline").read_bytes()
+        if not command:  # it has ended, or is a thread of the kernel
+            return
+        self.commands.add(command.decode(errors="replace"))
         if self._is_told(command):
             self.told.add(command.partition(b"\0")[0].decode(errors="replace"))
         if self._is_told(environment):

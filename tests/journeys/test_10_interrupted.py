@@ -222,7 +222,9 @@ def test_of_two_from_two_machines_exactly_one_goes_on(operator: Operator) -> Non
 
 def test_a_run_whose_lock_is_released_stops_before_its_next_change(lab: Lab, operator: Operator) -> None:
     with restarting(lab, operator) as process:
+        process.send_signal(signal.SIGSTOP)  # so that it cannot be done before the lock is released
         said = operator.inv("release-lock", "--hosts", "phi", "--reason", "it hangs", "--yes")
+        process.send_signal(signal.SIGCONT)
         assert said.status == 0, said.err
         _, err = process.communicate(timeout=200)
     assert process.returncode == 1
