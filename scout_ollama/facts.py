@@ -72,6 +72,22 @@ class Space(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Runtime:
+    """What there is for containers with GPUs on a host.
+
+    ``driver`` is its version, ``toolkit`` the path of the runtime's program; None where there is none. ``loaded``: K3s
+    found that program when it started. ``imports_drop_ins``: its containerd reads other files beside the one that K3s
+    renders. ``default`` is the runtime that K3s's own configuration names for all pods; empty for none.
+    """
+
+    driver: str | None
+    toolkit: str | None
+    loaded: bool
+    imports_drop_ins: bool
+    default: str
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """One host as it is now. Sizes are bytes, ``clock`` is seconds since 1970 by the host's own clock."""
 
@@ -85,6 +101,7 @@ class HostFacts:
     registries_loaded: bool
     images: frozenset[str]
     gpus: Section
+    runtime: Runtime
     store_directories: bool
     images_space: Space | None
     models: Mapping[ModelName, str]
@@ -239,12 +256,23 @@ def _host_facts(sections: Sections) -> HostFacts:
         registries_loaded=sections["registries.loaded"].ok,
         images=_image_names(sections["images"]),
         gpus=sections["gpus"],
+        runtime=_runtime(sections),
         store_directories=sections["store.directories"].ok,
         images_space=_space(sections["images.space"]),
         models=_models(sections["store.manifests"]),
         store=_store(sections["store.texts"], sections["store.blobs"]),
         curl=sections["curl"].ok,
         registry=sections.get("registry"),
+    )
+
+
+def _runtime(sections: Sections) -> Runtime:
+    return Runtime(
+        driver=_matched(r"^(\d+\.\d+\S*)", sections["driver"]),
+        toolkit=_matched(r"(/\S+)", sections["toolkit"]),
+        loaded=sections["runtime.loaded"].ok,
+        imports_drop_ins=sections["runtime.drop_ins"].ok,
+        default=sections["runtime.default"].text.strip("\"' ") if sections["runtime.default"].ok else "",
     )
 
 

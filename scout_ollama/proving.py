@@ -18,6 +18,7 @@ from scout_ollama.proposal import Proved
 from scout_ollama.remote import Script
 from scout_ollama.rollout import NodeRollout
 from scout_ollama.survey import Survey
+from scout_ollama.watching import POLL_SECONDS, watch
 
 # Helm's job has to run, and Traefik to become a DaemonSet.
 ENDPOINT_SECONDS = 180
@@ -76,11 +77,12 @@ def _await_rollout(job: Job, among: Sequence[Host], troubles: Troubles, proved: 
         # On a copy: a server that is silent for a moment is not in trouble for good.
         return job.through_a_server(dict(troubles), lambda remote: read_rollout(remote, job.ollama.namespace))
 
-    def progress(state: NodeRollout) -> None:
-        job.say(hosts[state.node].name, f"{state.pod or 'ollama'}: {state.reason}")
+    def tell(node: str, place: str) -> None:
+        job.say(hosts[node].name, place)
 
     addresses: dict[str, str] = {}
-    for node, state in rollout.wait(read, list(hosts), progress).items():
+    judged = watch(lambda: rollout.judge(read(), list(hosts)), tell, patience=rollout.STUCK_SECONDS)
+    for node, state in judged.items():
         if state.state == "ready":
             addresses[hosts[node].name] = state.address or ""
         else:
@@ -142,7 +144,7 @@ def _prove_endpoint(
             if not findings or time.monotonic() > deadline:
                 proved.add(findings, scout.name, f"{url} answers over TLS with its certificate, on {where}")
                 return
-            time.sleep(rollout.POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
     proved.troubles.append(
         Trouble(
             f"{url}: could not tell whether it works",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from scout_ollama import rollout
+from scout_ollama import watching
 from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import read_cluster
@@ -42,7 +42,7 @@ def _prove(job: Job, troubles: Troubles) -> Proved:
         if time.monotonic() > deadline:
             proved.troubles.append(_still_there(job, left))
             return proved
-        time.sleep(rollout.POLL_SECONDS)
+        time.sleep(watching.POLL_SECONDS)
     proved.add([], job.cluster.name, "no object of Ollama is left; models and images stay on the hosts")
     return proved
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scout_ollama import audit, proving, rollout
+from scout_ollama import audit, pods, proving, rollout, watching
 from scout_ollama.changes import Change, Plan, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import drained, in_service, read_rollout
@@ -117,8 +117,8 @@ def restart(job: Job, *, allow_outage: bool) -> Proposal:
     """
     objects = _read(job)
     hosts = in_service(_selected(job), objects)
-    pods = rollout.judge(objects, [host.node for host in hosts])
-    restarts = [_restart(job, host, pods[host.node]) for host in hosts]
+    judged = rollout.judge(objects, [host.node for host in hosts])
+    restarts = [_restart(job, host, judged[host.node]) for host in hosts]
     if not allow_outage:
         for host in hosts:
             _require_others(job, objects, [host], "restarting")
@@ -162,7 +162,7 @@ def _pods(objects: Iterable[KubeObject]) -> list[KubeObject]:
 
 
 def _require_others(job: Job, objects: Sequence[KubeObject], going: Sequence[Host], doing: str) -> None:
-    serving = {pod["spec"].get("nodeName", "") for pod in _pods(objects) if rollout.serves(pod)}
+    serving = {pod["spec"].get("nodeName", "") for pod in _pods(objects) if pods.is_ready(pod)}
     nodes = {host.node for host in going}
     if serving & nodes and not serving - nodes:
         raise Trouble(
@@ -182,7 +182,7 @@ def _prove_left(job: Job) -> Proved:
         for node in [node for node in waiting if node not in there]:
             proved.add([], waiting.pop(node).name, "no Ollama runs on it any more; it takes nothing new")
         if waiting:
-            time.sleep(rollout.POLL_SECONDS)
+            time.sleep(watching.POLL_SECONDS)
     for host in waiting.values():
         proved.troubles.append(
             Trouble(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.certificates import Authority
-from scout_ollama.facts import HostFacts, Section, Space
+from scout_ollama.facts import HostFacts, Runtime, Section, Space
 from scout_ollama.inventory import Site, load_site
 from scout_ollama.store import MODEL, Layer, Manifest, ModelName, Store
 
@@ -27,6 +27,7 @@ GOOD_HOST = HostFacts(
     registries_loaded=True,
     images=frozenset({"docker.io/ollama/ollama:0.24.0"}),
     gpus=Section(0, "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)"),
+    runtime=Runtime("580.95.05", "/usr/bin/nvidia-container-runtime", loaded=True, imports_drop_ins=True, default=""),
     store_directories=True,
     images_space=Space(100 * 2**30, 200 * 2**30),
     models={TINY: "a" * 64},

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scout_ollama import manifests, proving, rollout
+from scout_ollama import manifests, proving, rollout, watching
 from scout_ollama.checks import wanted_models
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import ClusterFacts
@@ -41,9 +41,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for: what is not there at the second look is not coming."""
     monkeypatch.setattr(proving, "ENDPOINT_SECONDS", 0)
-    monkeypatch.setattr(rollout, "POLL_SECONDS", 0)
-    monkeypatch.setattr(rollout, "UNANSWERED_SECONDS", 0)
-    monkeypatch.setattr(rollout, "wait", functools.partial(rollout.wait, poll_seconds=0, stuck_seconds=0))
+    monkeypatch.setattr(proving, "POLL_SECONDS", 0)
+    monkeypatch.setattr(watching, "UNANSWERED_SECONDS", 0)
+    monkeypatch.setattr(rollout, "STUCK_SECONDS", 0)
+    monkeypatch.setattr(proving, "watch", functools.partial(watching.watch, poll_seconds=0))
 
 
 def phi(site: Site) -> OllamaCluster:

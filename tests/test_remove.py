@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scout_ollama import remove, rollout
+from scout_ollama import remove, watching
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import load_site
 from scout_ollama.job import Job
@@ -21,7 +21,7 @@ SERVICE: KubeObject = {"apiVersion": "v1", "kind": "Service", "metadata": {"name
 
 def proved(monkeypatch: pytest.MonkeyPatch, *readings: list[KubeObject]) -> Proved:
     """What is proved when the cluster has these objects of ours, reading after reading; the last one stays."""
-    monkeypatch.setattr(rollout, "POLL_SECONDS", 0)
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0)
     monkeypatch.setattr(remove, "GONE_SECONDS", 0.2)
     left = [json.dumps({"kind": "List", "items": items}) for items in readings]
 

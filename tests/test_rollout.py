@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from scout_ollama import rollout
-from scout_ollama.errors import Trouble
 from scout_ollama.manifests import KubeObject
 
 DAEMONSET: KubeObject = {
@@ -144,51 +142,11 @@ def test_an_event_that_repeats_is_told_once_and_the_newest_last() -> None:
     assert judged(pod("a"), *events).events == ("A: first", "B: second")
 
 
-def test_waiting_ends_when_all_are_ready_and_tells_each_change_once() -> None:
-    readings = iter([[], [pod("a")], [pod("a")], [pod("a", **READY)]])
-    told: list[str] = []
-    last = rollout.wait(
-        lambda: [DAEMONSET, revision(2, "new"), *next(readings)],
-        ["a"],
-        lambda node: told.append(node.reason),
-        poll_seconds=0,
-    )
-    assert last["a"].state == "ready"
-    assert told == ["no pod yet", "starting", "ready"]
-
-
-def test_waiting_gives_up_when_a_node_is_stuck_and_nothing_moves() -> None:
-    stuck = [DAEMONSET, revision(2, "new"), pod("a", **waiting("CrashLoopBackOff"))]
-    last = rollout.wait(lambda: stuck, ["a"], lambda _: None, poll_seconds=0, stuck_seconds=0)
-    assert last["a"].state == "stuck"
-
-
-def test_waiting_does_not_give_up_on_a_node_that_is_starting_beside_a_stuck_one() -> None:
+def test_a_rollout_is_stuck_when_a_node_is_and_none_is_on_its_way() -> None:
     stuck = pod("b", **waiting("CrashLoopBackOff"))
-    readings = iter([[pod("a"), stuck], [pod("a"), stuck], [pod("a", **READY), stuck], [pod("a", **READY), stuck]])
-    last = rollout.wait(
-        lambda: [DAEMONSET, revision(2, "new"), *next(readings)],
-        ["a", "b"],
-        lambda _: None,
-        poll_seconds=0,
-        stuck_seconds=0,
-    )
-    assert (last["a"].state, last["b"].state) == ("ready", "stuck")
-
-
-def test_a_cluster_that_is_silent_for_a_moment_is_asked_again() -> None:
-    answers: Iterator[list[KubeObject] | None] = iter([None, None, [DAEMONSET, revision(2, "new"), pod("a", **READY)]])
-
-    def read() -> list[KubeObject]:
-        answer = next(answers)
-        if answer is None:
-            raise Trouble("silent")
-        return answer
-
-    assert rollout.wait(read, ["a"], lambda _: None, poll_seconds=0)["a"].state == "ready"
-
-
-def test_waiting_gives_up_at_its_deadline() -> None:
-    never: list[KubeObject] = [DAEMONSET]
-    last = rollout.wait(lambda: never, ["a"], lambda _: None, poll_seconds=0, most_seconds=0)
-    assert last["a"].state == "waiting"
+    beside = rollout.judge([DAEMONSET, revision(2, "new"), pod("a"), stuck], ["a", "b"])
+    assert not beside.is_stuck
+    assert beside.places["a"] == "ollama-a-new: starting"
+    alone = rollout.judge([DAEMONSET, revision(2, "new"), pod("a", **READY), stuck], ["a", "b"])
+    assert alone.is_stuck
+    assert not alone.is_done

@@ -9,6 +9,7 @@ read -r credentials
 authority=$(cat)
 
 k3s_config=/etc/rancher/k3s
+containerd=/var/lib/rancher/k3s/agent/etc/containerd/config.toml
 rendered=/var/lib/rancher/k3s/agent/etc/containerd/certs.d
 
 k3s_unit() {
@@ -44,6 +45,12 @@ manifest_texts() {
         while IFS= read -r path; do printf '%s %s\n' "$path" "$(tr -d '\n' <"$path")"; done
 }
 blob_sizes() { cd "$store/blobs" && find . -maxdepth 1 -type f -name 'sha256-*' -printf '%f %s\n'; }
+driver() { timeout 20 nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1; }
+# Where K3s looks for the NVIDIA runtime, and in this order; it looks at its start only.
+toolkit() { PATH=/usr/local/nvidia/toolkit:$PATH command -v nvidia-container-runtime; }
+runtime_loaded() { grep -Eq "runtimes\\.[\"']?nvidia[\"']?\\]" "$containerd"; }
+drop_ins() { grep '^imports' "$containerd"; }
+default_runtime() { cat "$k3s_config/config.yaml" "$k3s_config"/config.yaml.d/*.yaml 2>/dev/null | sed -n 's/^default-runtime: *//p' | tail -n 1; }
 registry_status() {
     [ -z "$authority" ] || set -- --cacert /dev/stdin "$@"
     printf '%s\n' "$authority" | curl --config /dev/fd/3 "$@" 3<<CONFIGURATION
@@ -61,6 +68,11 @@ emit registries.authority cat "$k3s_config/scout-ollama-registry-ca.crt"
 emit registries.loaded registries_loaded
 emit images k3s crictl images -o json
 emit gpus timeout 20 nvidia-smi -L
+emit driver driver
+emit toolkit toolkit
+emit runtime.loaded runtime_loaded
+emit runtime.drop_ins drop_ins
+emit runtime.default default_runtime
 emit store.directories store_directories
 emit images.space space /var/lib/rancher
 emit store.manifests manifest_digests
