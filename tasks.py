@@ -160,6 +160,36 @@ def fetch_chart(_: Context, version: str = "", site: str = "", from_: str = "") 
     sys.stdout.write(fetch(_site(site), version, from_))
 
 
+@changing(
+    **{
+        "remove": "take the operator away instead",
+        "pre-pull": "pull every image on every host first",
+        "allow-taint": "also if every node has the taint nvidia.com/gpu",
+        "patience": "seconds without any progress before it is called a stall",
+    }
+)
+def install_gpu_operator(
+    inventory: Site,
+    hosts: str,
+    request: Request,
+    remove: bool = False,
+    pre_pull: bool = False,
+    allow_taint: bool = False,
+    patience: int = 120,
+) -> int:
+    """Install NVIDIA's GPU operator on whole clusters, and prove every GPU; deploy-ollama does this first."""
+    from scout_ollama import run, selection
+    from scout_ollama.gpu_operator import installing, removing
+
+    clusters = selection.shared_clusters(inventory, hosts, "install-gpu-operator")
+    if remove:
+        return run.carry_out(inventory, clusters, request, run.unprepared(removing.propose))
+    options = installing.Options(pre_pull, allow_taint, patience)
+    return run.carry_out(
+        inventory, clusters, request, functools.partial(installing.prepare, inventory, options=options)
+    )
+
+
 @changing()
 def deploy_ollama(inventory: Site, hosts: str, request: Request) -> int:
     """Bring Ollama on whole clusters to what the inventory says, and prove that it answers."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 Kind = Literal["ollama", "scout", "staging"]
 GpuOperator = Literal["preinstalled", "absent"]
-GPU_OPERATOR: GpuOperator = "preinstalled"
+GPU_OPERATOR: GpuOperator = "absent"
 """Whether clusters have their GPUs in Kubernetes from the start, or only once somebody installs the operator."""
 
 

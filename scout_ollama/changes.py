@@ -122,7 +122,7 @@ class PullImage:
                 why=why,
                 next="correct harbor.username and harbor.password in the staging cluster's file"
                 if refused
-                else "bring the image into the registry, or correct ollama.version; then the same command again",
+                else "bring the image into the registry, or correct its version; then the same command again",
             ) from failure
 
 
@@ -196,7 +196,8 @@ class Stage:
 
     With ``one_at_a_time`` the first failure keeps the rest from being tried. ``waits_for`` names the hosts that must
     have had no trouble by then, because their running pods would be replaced. ``through_server``: changes of hosts too
-    are made through a server of the cluster, as it is Kubernetes that makes them.
+    are made through a server of the cluster, as it is Kubernetes that makes them. ``is_kept``: what these make of the
+    cluster is what a revision keeps, so it is kept before the first of them.
     """
 
     name: str
@@ -204,6 +205,7 @@ class Stage:
     one_at_a_time: bool = False
     waits_for: tuple[str, ...] = ()
     through_server: bool = False
+    is_kept: bool = True
 
     @property
     def on_hosts(self) -> list[Change]:

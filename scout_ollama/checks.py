@@ -39,13 +39,10 @@ class Finding:
         return Trouble(self.what, host=self.host, why=self.why, next=self.next)
 
 
-def of_host(
-    host: Host, ollama: Ollama, facts: HostFacts, *, store: str, harbor: Harbor | None, now: float
-) -> list[Finding]:
-    """Return what does not hold on one host.
+def of_host(host: Host, ollama: Ollama, facts: HostFacts, *, harbor: Harbor | None, now: float) -> list[Finding]:
+    """Return what does not hold on one host, whatever shall run there.
 
-    ``store`` is the directory that its pod serves from, ``harbor`` where its images come from in an air gap, and
-    ``now`` the runner's clock in seconds since 1970.
+    ``harbor`` is where its images come from in an air gap, ``now`` the runner's clock in seconds since 1970.
     """
     findings = [*_clock(host, facts, now), *_k3s(host, facts), *_disk(host, facts), *_registry(host, harbor, facts)]
     if not facts.curl:
@@ -60,13 +57,18 @@ def of_host(
         )
     if "gpu" in host.roles and not ollama.cpu_only:
         findings += _gpus(host, facts)
-    if "gpu" in host.roles:
-        findings += _store(host, ollama, store, facts)
     return findings
 
 
-def of_cluster(hosts: Sequence[Host], ollama: Ollama, facts: ClusterFacts) -> list[Finding]:
-    """Return what does not hold in the cluster's own eyes, host by host: its nodes and their GPUs."""
+def of_store(host: Host, ollama: Ollama, facts: HostFacts, store: str) -> list[Finding]:
+    """Return what keeps a host from serving the wanted models from ``store``, the directory of its pod."""
+    return list(_store(host, ollama, store, facts)) if "gpu" in host.roles else []
+
+
+def of_cluster(
+    hosts: Sequence[Host], ollama: Ollama, facts: ClusterFacts, *, gpus_are_given: bool = True
+) -> list[Finding]:
+    """Return what does not hold in the cluster's own eyes, host by host: its nodes and, if they are to be, GPUs."""
     findings: list[Finding] = []
     names = [node["metadata"]["name"] for node in facts.nodes]
     for host in hosts:
@@ -94,7 +96,7 @@ def of_cluster(hosts: Sequence[Host], ollama: Ollama, facts: ClusterFacts) -> li
                     on(host, "sudo journalctl -u k3s -n 50 --no-pager"),
                 )
             )
-        elif "gpu" in host.roles and not ollama.cpu_only:
+        elif "gpu" in host.roles and not ollama.cpu_only and gpus_are_given:
             findings += _given_gpus(host, ollama, node)
         findings += _taints(host, ollama, node)
         findings += _drained(host, node)

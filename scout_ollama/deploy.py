@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from scout_ollama import certificates, facts, manifests, proving, survey
-from scout_ollama.changes import Plan
+from scout_ollama.changes import Plan, Stage
 from scout_ollama.errors import Trouble
+from scout_ollama.gpu_operator import installing, release
+from scout_ollama.gpu_operator.release import Release
 from scout_ollama.inventory import Cluster, OllamaCluster, Site
 from scout_ollama.job import Job
 from scout_ollama.manifests import KubeObject
@@ -23,20 +25,27 @@ def prepare(site: Site, cluster: Cluster) -> Propose:
         Trouble: a file is missing or wrong.
     """
     wanted, flaws = wanted_objects(site, cluster)
-    return lambda job: propose(job, wanted, flaws)
+    operator = release.wanted(site, cluster)
+    return lambda job: propose(job, wanted, flaws, operator)
 
 
-def propose(job: Job, wanted: Sequence[KubeObject], flaws: Sequence[Trouble]) -> Proposal:
+def propose(
+    job: Job, wanted: Sequence[KubeObject], flaws: Sequence[Trouble], operator: Release | None = None
+) -> Proposal:
     """Propose the difference between the objects that are wanted, and what they need, and what is there.
 
+    ``operator`` is the release of the GPU operator by which the cluster shall get its GPUs, if that is ours to do.
+
     Raises:
-        Trouble: no server can be asked.
+        Trouble: no server can be asked, or the GPU operator cannot work.
     """
-    found = survey.take(job, wanted)
+    found = survey.take(job, [*(operator.objects if operator else ()), *wanted], installs_gpus=operator is not None)
+    ground = registries.plan(job.harbor, job.cluster.hosts, found.healthy)
+    gpus = installing.look(job, operator, found, ground=ground) if operator else installing.Steps()
     return Proposal(
-        plan=make_plan(job, wanted, found),
+        plan=Plan((*ground, *gpus.stages, *_ollama(job, wanted, found))),
         troubles=found.troubles,
-        warnings=[*flaws, *(warning.trouble() for warning in found.warnings)],
+        warnings=[*flaws, *gpus.warnings, *(warning.trouble() for warning in found.warnings)],
         prove=lambda troubles: proving.prove(job, wanted, found, troubles),
         objects=wanted,
     )
@@ -60,13 +69,14 @@ def wanted_objects(site: Site, cluster: Cluster) -> tuple[list[KubeObject], list
 
 
 def make_plan(job: Job, wanted: Sequence[KubeObject], found: Survey) -> Plan:
-    """Return what differs between what is wanted and what is there, on the hosts without trouble."""
+    """Return what differs between what is wanted and what is there, on the hosts without trouble; GPUs are there."""
+    return Plan((*registries.plan(job.harbor, job.cluster.hosts, found.healthy), *_ollama(job, wanted, found)))
+
+
+def _ollama(job: Job, wanted: Sequence[KubeObject], found: Survey) -> list[Stage]:
     serving = [host.name for host in facts.in_service(job.ollama_hosts, found.cluster.nodes)]
     running = {host.name: found.healthy[host.name] for host in job.ollama_hosts if host.name in found.healthy}
-    return Plan(
-        (
-            *registries.plan(job.harbor, job.cluster.hosts, found.healthy),
-            *images.plan(manifests.images_of(wanted), running),
-            *objects.plan(wanted, found.cluster, serving),
-        )
-    )
+    return [
+        *images.plan(manifests.images_of(wanted), running),
+        *objects.plan(wanted, found.cluster, serving),
+    ]

@@ -1,6 +1,7 @@
 """What went wrong, in the words of the person who has to put it right."""
 
 import re
+from collections.abc import Mapping
 
 # Text from a host or a file may carry terminal escapes: newline and tab are the only controls that a message needs.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -21,6 +22,14 @@ class Trouble(Exception):
         lines = [f"{self.host}: {self.what}" if self.host else self.what]
         lines += [_indented(label, text) for label, text in (("why", self.why), ("next", self.next)) if text]
         return printable("\n".join(lines))
+
+
+class HostTroubles(Trouble):
+    """Trouble of some hosts with what was done for all of them, in ``troubles`` by host; the others go on."""
+
+    def __init__(self, troubles: Mapping[str, Trouble]) -> None:
+        super().__init__(f"trouble on {', '.join(troubles)}")
+        self.troubles = troubles
 
 
 def printable(text: str) -> str:

@@ -150,14 +150,14 @@ def read_host(remote: Reader, *, store: str, harbor: Harbor | None) -> HostFacts
     Raises:
         RemoteError: the host cannot be reached, or refuses the script.
     """
-    stdin = _for_curl(harbor) if harbor else b"\n"
-    script = facts_script("host-facts")
+    stdin = for_curl(harbor) if harbor else b"\n"
+    script = facts_script("registry", "host-facts")
     result = remote.read(script, store, harbor.url if harbor else "", stdin=stdin, sudo=True, timeout=120)
     return _host_facts(parse_sections(result.stdout))
 
 
-def _for_curl(harbor: Harbor) -> bytes:
-    """Return the registry's credentials as a line of curl's configuration, and its CA below."""
+def for_curl(harbor: Harbor) -> bytes:
+    """Return what ``registry.sh`` reads: the credentials as a line of curl's configuration, and the CA below."""
     line = ""
     if login := harbor.login():
         user = f"{login[0]}:{login[1].reveal()}".replace("\\", "\\\\").replace('"', '\\"')

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scout_ollama import state
 from scout_ollama.changes import Change, Stage
-from scout_ollama.errors import Trouble
+from scout_ollama.errors import HostTroubles, Trouble
 from scout_ollama.job import Job
 from scout_ollama.lock import Hold
 from scout_ollama.manifests import KubeObject
@@ -28,7 +28,10 @@ class Making:
         self._quiet = False
 
     def make(self, proposal: Proposal) -> None:
-        """Make every stage's changes; what waits for a host with trouble is not made, and said so."""
+        """Make every stage's changes; what waits for a host with trouble is not made, and said so.
+
+        A change of the cluster that fails ends it: what comes after stands on it.
+        """
         self._outcome.undo = proposal.undo
         self._quiet = proposal.quiet
         to_keep = proposal.objects
@@ -39,11 +42,11 @@ class Making:
                 self._make_on_hosts(stage)
             for change in stage.in_cluster:
                 server = self._server_for(change, stage)
-                if server and to_keep is not None:
+                if server and to_keep is not None and stage.is_kept:
                     self._keep(to_keep)
                     to_keep = None
-                if server and not self._make_in_cluster(change, server) and stage.one_at_a_time:
-                    break
+                if server and not self._make_in_cluster(change, server):
+                    return
 
     def _make_on_hosts(self, stage: Stage) -> None:
         by_host: dict[str, list[Change]] = {}
@@ -85,8 +88,12 @@ class Making:
         self._outcome.is_held_back = True
 
     def _make_in_cluster(self, change: Change, server: str) -> bool:
+        """Make it, and say whether what comes after it may be made."""
         made = self._job.fleet.change(self._hold, lambda remote: self._make(change, remote), [server])
         for trouble in made.failed.values():
+            if isinstance(trouble, HostTroubles):
+                self._outcome.host_troubles |= trouble.troubles
+                return True
             self._hold_back(trouble)
         return not made.failed
 

@@ -17,6 +17,7 @@ from scout_ollama.manifests import KubeObject
 from scout_ollama.proposal import Proved
 from scout_ollama.remote import Script
 from scout_ollama.rollout import NodeRollout
+from scout_ollama.seeing import prove_seen
 from scout_ollama.survey import Survey
 from scout_ollama.watching import POLL_SECONDS, watch
 
@@ -28,16 +29,16 @@ LOG_LINES = "10"
 def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Troubles) -> Proved:
     """Await the rollout on the hosts without trouble, ask each one's pod, then the endpoint from a Scout host."""
     proved = Proved(job.say)
-    addresses = _await_rollout(job, facts.in_service(job.ollama_hosts, survey.cluster.nodes), troubles, proved)
+    ready = _await_rollout(job, facts.in_service(job.ollama_hosts, survey.cluster.nodes), troubles, proved)
     _prove_pods(
         job,
-        addresses,
+        ready,
         lambda host, answers: proof.of_pod(host, job.ollama, survey.hosts[host.name], answers),
         f"Ollama {job.ollama.version} answers with the models of its store",
         proved,
     )
-    if isinstance(job.cluster, OllamaCluster) and addresses:
-        nodes = node_addresses([job.cluster.hosts[name] for name in addresses], survey.cluster.nodes)
+    if isinstance(job.cluster, OllamaCluster) and ready:
+        nodes = node_addresses([job.cluster.hosts[name] for name in ready], survey.cluster.nodes)
         _prove_endpoint(job, job.cluster, manifests.certificate_of(wanted), nodes, proved)
     return proved
 
@@ -45,10 +46,10 @@ def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Trou
 def prove_serving(job: Job, hosts: Sequence[Host], troubles: Troubles) -> Proved:
     """Await the pods of some hosts, and ask each one for its version."""
     proved = Proved(job.say)
-    addresses = _await_rollout(job, hosts, troubles, proved)
+    ready = _await_rollout(job, hosts, troubles, proved)
     _prove_pods(
         job,
-        addresses,
+        ready,
         lambda host, answers: proof.of_version(host, job.ollama, answers),
         f"Ollama {job.ollama.version} answers",
         proved,
@@ -69,8 +70,8 @@ def _admits(ollama: Ollama, address: str) -> bool:
         return True  # a DNS name: only the endpoint itself can tell
 
 
-def _await_rollout(job: Job, among: Sequence[Host], troubles: Troubles, proved: Proved) -> dict[str, str]:
-    """Return the pod IP of each host whose wanted pod is ready; the others' trouble is told with events and logs."""
+def _await_rollout(job: Job, among: Sequence[Host], troubles: Troubles, proved: Proved) -> dict[str, NodeRollout]:
+    """Return where each host is whose wanted pod is ready; the others' trouble is told with events and logs."""
     hosts = {host.node: host for host in among if host.name not in troubles}
 
     def read() -> list[KubeObject]:
@@ -80,14 +81,14 @@ def _await_rollout(job: Job, among: Sequence[Host], troubles: Troubles, proved: 
     def tell(node: str, place: str) -> None:
         job.say(hosts[node].name, place)
 
-    addresses: dict[str, str] = {}
+    ready: dict[str, NodeRollout] = {}
     judged = watch(lambda: rollout.judge(read(), list(hosts)), tell, patience=rollout.STUCK_SECONDS)
     for node, state in judged.items():
         if state.state == "ready":
-            addresses[hosts[node].name] = state.address or ""
+            ready[hosts[node].name] = state
         else:
             proved.troubles.append(_not_ready(job, hosts[node], state, troubles))
-    return addresses
+    return ready
 
 
 def _not_ready(job: Job, host: Host, state: NodeRollout, troubles: Troubles) -> Trouble:
@@ -107,12 +108,20 @@ def _not_ready(job: Job, host: Host, state: NodeRollout, troubles: Troubles) -> 
 
 
 def _prove_pods(
-    job: Job, addresses: Mapping[str, str], judge: Callable[[Host, Sections], list[Finding]], line: str, proved: Proved
+    job: Job,
+    ready: Mapping[str, NodeRollout],
+    judge: Callable[[Host, Sections], list[Finding]],
+    line: str,
+    proved: Proved,
 ) -> None:
-    asked = job.fleet.read(lambda remote: proof.ask_pod(remote, addresses[remote.host.name]), list(addresses))
+    asked = job.fleet.read(lambda remote: proof.ask_pod(remote, ready[remote.host.name].address or ""), list(ready))
     proved.troubles += asked.failed.values()
-    for name, answers in asked.ok.items():
-        proved.add(judge(job.cluster.hosts[name], answers), name, line)
+    findings = {name: judge(job.cluster.hosts[name], answers) for name, answers in asked.ok.items()}
+    for name, found in findings.items():
+        proved.add(found, name, line)
+    if not job.ollama.cpu_only:
+        good = [name for name, found in findings.items() if not found]
+        prove_seen(job, {name: f"{job.ollama.namespace}/{ready[name].pod}" for name in good}, proved)
 
 
 def node_addresses(hosts: Iterable[Host], nodes: Iterable[KubeObject]) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from scout_ollama import checks, manifests
 from scout_ollama.checks import Finding
 from scout_ollama.facts import ClusterFacts, HostFacts, read_cluster, read_host
+from scout_ollama.gpu_operator import preflight
+from scout_ollama.inventory import Host, OllamaCluster
 from scout_ollama.job import Job, Troubles
 from scout_ollama.manifests import KubeObject
 
@@ -28,8 +30,11 @@ class Survey:
         return {name: facts for name, facts in self.hosts.items() if name not in self.troubles}
 
 
-def take(job: Job, wanted: Sequence[KubeObject]) -> Survey:
+def take(job: Job, wanted: Sequence[KubeObject], *, runs_ollama: bool = True, installs_gpus: bool = False) -> Survey:
     """Read every host at once, then the cluster through its first server without trouble, and judge what was read.
+
+    What Ollama needs is judged where it shall run. With ``installs_gpus`` what the GPU operator needs is, and not
+    whether it has done its work already.
 
     Raises:
         NoServerLeft: no server can be asked about the cluster.
@@ -40,14 +45,24 @@ def take(job: Job, wanted: Sequence[KubeObject]) -> Survey:
     findings = [
         finding
         for name, facts in read.ok.items()
-        for finding in checks.of_host(job.cluster.hosts[name], job.ollama, facts, store=store, harbor=harbor, now=now)
+        for finding in _of_host(job, job.cluster.hosts[name], facts, now, runs_ollama, installs_gpus)
     ]
     troubles = {**read.failed, **_troubles(findings)}
     cluster = job.through_a_server(troubles, lambda remote: read_cluster(remote, wanted))
     untroubled = [host for name, host in job.cluster.hosts.items() if name not in troubles]
-    in_cluster = checks.of_cluster(untroubled, job.ollama, cluster)
+    in_cluster = checks.of_cluster(untroubled, job.ollama, cluster, gpus_are_given=not installs_gpus)
     troubles |= _troubles(in_cluster)
     return Survey(read.ok, cluster, troubles, [f for f in [*findings, *in_cluster] if f.status == "warn"])
+
+
+def _of_host(
+    job: Job, host: Host, facts: HostFacts, now: float, runs_ollama: bool, installs_gpus: bool
+) -> Iterator[Finding]:
+    yield from checks.of_host(host, job.ollama, facts, harbor=job.harbor, now=now)
+    if installs_gpus and isinstance(job.cluster, OllamaCluster):
+        yield from preflight.of_host(host, job.cluster.gpu_operator, facts)
+    if runs_ollama:
+        yield from checks.of_store(host, job.ollama, facts, manifests.store_path(job.site, job.cluster))
 
 
 def _troubles(findings: Sequence[Finding]) -> Troubles:

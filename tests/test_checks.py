@@ -31,7 +31,8 @@ HARBOR = Harbor(url="https://harbor.example.edu")
 
 
 def on_host(ollama: Ollama, facts: HostFacts, harbor: Harbor = HARBOR) -> list[checks.Finding]:
-    return checks.of_host(HOST, ollama, facts, store=ollama.store, harbor=harbor, now=NOW)
+    of_host = checks.of_host(HOST, ollama, facts, harbor=harbor, now=NOW)
+    return [*of_host, *checks.of_store(HOST, ollama, facts, ollama.store)]
 
 
 def in_cluster(*nodes: dict[str, Any]) -> list[checks.Finding]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab import chart
 from lab.certificates import Authority
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +37,7 @@ COMMANDS = {
         "audit",
         "check-access",
         "fetch-chart",
+        "install-gpu-operator",
         "lab-down",
         "lab-up",
         "list-hosts",
@@ -254,6 +256,7 @@ def closed(site: Path) -> Iterator[Path]:
     secrets.mkdir()
     Authority.create(secrets).issue(["ollama.phi.example.edu"]).write(secrets / "phi.crt", secrets / "phi.key")
     (secrets / "staging.kubeconfig").write_text("{}\n")
+    chart.write(site / "charts")
     document = yaml.safe_load((site / "phi.yaml").read_text())
     document["ssh"] = {"user": "scout", "connect_timeout": 5}
     taken: list[socket.socket] = []

@@ -29,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 GPU_HOSTS = ["phi-gpu-1", "phi-gpu-2", "phi-gpu-3"]
 URL = "https://ollama.phi.example.edu"
 OWNER = [{"uid": "ds"}]
+FOUND = 'level=INFO source=types.go:42 msg="inference compute" id=GPU-1 library=CUDA compute=9.0 name=CUDA0\n'
+PROCESSOR = 'level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu\n'
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,11 @@ def said(**sections: str) -> str:
     )
 
 
+def hosts_of(proved: Proved) -> list[str]:
+    """The hosts of which something was proved, in order."""
+    return list(dict.fromkeys(host for host, _ in proved.lines))
+
+
 @dataclass
 class Hosts:
     """What the hosts of a site say. ``down`` hosts cannot be reached; ``says`` overrides a script's answer."""
@@ -114,6 +121,7 @@ class Hosts:
     says: dict[str, Callable[[str], str]] = field(default_factory=dict)
     calls: list[tuple[str, Call]] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
+    gpus: int = 1
 
     def asked(self, script: str) -> list[str]:
         """The hosts that were asked by a script, in order."""
@@ -139,6 +147,7 @@ class Hosts:
             "pod-logs": self._pod_logs,
             "ask-pod": self._ask_pod,
             "ask-endpoint": self._ask_endpoint,
+            "log-heads": self._log_heads,
         }
         return {**answers, **self.says}[call.script](host)
 
@@ -147,6 +156,10 @@ class Hosts:
 
     def _pod_logs(self, _: str) -> str:
         return "time=12:00 level=INFO\nError: listen tcp: address already in use\n"
+
+    def _log_heads(self, _: str) -> str:
+        asked = next(call for _, call in reversed(self.calls) if call.script == "log-heads")
+        return said(**dict.fromkeys(asked.args, FOUND * self.gpus or PROCESSOR))
 
     def _ask_pod(self, _: str) -> str:
         return said(version='{"version":"0.24.0"}', tags=self._tags())
@@ -174,7 +187,7 @@ def hosts(site: Site) -> Hosts:
 def test_each_pod_is_asked_on_its_own_host_and_the_endpoint_from_one_scout(hosts: Hosts) -> None:
     proved = hosts.prove()
     assert proved.troubles == []
-    assert [host for host, _ in proved.lines] == [*GPU_HOSTS, "scout-preprod-1"]
+    assert hosts_of(proved) == [*GPU_HOSTS, "scout-preprod-1"]
     assert sorted(hosts.asked("ask-pod")) == GPU_HOSTS
     pods = {host: call.args for host, call in hosts.calls if call.script == "ask-pod"}
     assert pods["phi-gpu-2"] == ("10.42.0.2:11434",)
@@ -195,8 +208,25 @@ def test_an_ollama_of_a_scouts_own_has_no_endpoint_to_ask(site: Site) -> None:
     hosts = Hosts(site, own, [pod("scout-dev-1")])
     proved = hosts.prove()
     assert proved.troubles == []
-    assert [host for host, _ in proved.lines] == ["scout-dev-1"]
+    assert hosts_of(proved) == ["scout-dev-1"]
     assert hosts.asked("ask-endpoint") == []
+
+
+# -- by its GPUs
+
+
+def test_an_ollama_that_answers_by_the_processor_is_trouble(hosts: Hosts) -> None:
+    hosts.gpus = 0
+    proved = hosts.prove()
+    assert [trouble.host for trouble in proved.troubles] == GPU_HOSTS
+    assert proved.troubles[0].what == "its Ollama found 0 of its 1 GPUs"
+    assert "by the processor" in proved.troubles[0].why
+
+
+def test_a_log_that_does_not_tell_any_more_is_no_trouble(hosts: Hosts) -> None:
+    hosts.says["log-heads"] = lambda _: said(**{f"ollama/ollama-on-{host}": "200 GET /api/tags" for host in GPU_HOSTS})
+    assert hosts.prove().troubles == []
+    assert ("phi-gpu-2", "its log no longer says which GPUs its Ollama found when it started") in hosts.told
 
 
 # -- from which Scout
@@ -216,7 +246,7 @@ def test_where_no_scout_can_be_reached_each_is_told_and_nothing_is_claimed(hosts
     assert trouble.what == f"{URL}: could not tell whether it works"
     assert "scout-preprod-1: does not answer" in trouble.why
     assert "scout-prod-1: does not answer" in trouble.why
-    assert [host for host, _ in proved.lines] == GPU_HOSTS
+    assert hosts_of(proved) == GPU_HOSTS
 
 
 def test_where_no_scout_is_admitted_nobody_is_asked_and_it_is_told(site: Site) -> None:
@@ -268,7 +298,7 @@ def test_an_endpoint_that_never_answers_is_told_and_no_other_scout_is_asked(host
     assert proved.troubles[0].host == "scout-preprod-1"
     assert "403" in proved.troubles[0].why
     assert set(hosts.asked("ask-endpoint")) == {"scout-preprod-1"}
-    assert [host for host, _ in proved.lines] == GPU_HOSTS
+    assert hosts_of(proved) == GPU_HOSTS
 
 
 def test_a_node_that_is_not_ready_is_told_with_its_events_and_its_last_log_lines(hosts: Hosts) -> None:
@@ -300,7 +330,7 @@ def test_the_nodes_that_are_ready_are_proved_though_another_is_not(hosts: Hosts)
     hosts.pods.pop()
     proved = hosts.prove()
     assert [trouble.host for trouble in proved.troubles] == ["phi-gpu-3"]
-    assert [host for host, _ in proved.lines] == ["phi-gpu-1", "phi-gpu-2", "scout-preprod-1"]
+    assert hosts_of(proved) == ["phi-gpu-1", "phi-gpu-2", "scout-preprod-1"]
     (endpoint,) = [call for _, call in hosts.calls if call.script == "ask-endpoint"]
     assert endpoint.args[1:] == ("192.0.2.11", "192.0.2.12")
 
@@ -317,14 +347,14 @@ def test_a_host_with_trouble_from_before_is_neither_awaited_nor_asked(hosts: Hos
     hosts.down = {"phi-gpu-1"}
     proved = hosts.prove(troubles={"phi-gpu-1": Trouble("does not answer", host="phi-gpu-1")})
     assert proved.troubles == []
-    assert [host for host, _ in proved.lines] == ["phi-gpu-2", "phi-gpu-3", "scout-preprod-1"]
+    assert hosts_of(proved) == ["phi-gpu-2", "phi-gpu-3", "scout-preprod-1"]
 
 
 def test_a_host_that_goes_away_before_its_pod_is_asked_is_told(hosts: Hosts) -> None:
     hosts.down = {"phi-gpu-3"}
     proved = hosts.prove()
     assert [str(trouble) for trouble in proved.troubles] == ["phi-gpu-3: does not answer"]
-    assert "phi-gpu-3" not in [host for host, _ in proved.lines]
+    assert "phi-gpu-3" not in hosts_of(proved)
 
 
 def test_a_pod_of_another_version_is_told_and_its_host_is_not_proved(hosts: Hosts) -> None:
@@ -334,7 +364,7 @@ def test_a_pod_of_another_version_is_told_and_its_host_is_not_proved(hosts: Host
     hosts.says["ask-pod"] = answer
     proved = hosts.prove()
     assert {trouble.host for trouble in proved.troubles} == {"phi-gpu-1"}
-    assert "phi-gpu-1" not in [host for host, _ in proved.lines]
+    assert "phi-gpu-1" not in hosts_of(proved)
 
 
 def test_a_cluster_that_nobody_answers_for_any_more_is_trouble_and_no_bug(hosts: Hosts) -> None:

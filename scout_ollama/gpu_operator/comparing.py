@@ -16,13 +16,16 @@ HELD = {
 }
 
 
-def value_changes(before: Chart, after: Chart, values: Values) -> list[str]:
+def value_changes(before: Chart, after: Chart, values: Values, *, values_before: Values | None = None) -> list[str]:
     """Return a line for each value that would differ, as ``difference.of_objects`` writes it.
+
+    ``values`` are ours over the defaults of ``after``, and over those of ``before`` too unless those were others.
 
     Behind them stands each default that changed and is held by ours, with the reason. What is switched off before and
     after is left out.
     """
-    changed = difference.of_objects(effective(before, values), effective(after, values))
+    there = effective(before, values if values_before is None else values_before)
+    changed = difference.of_objects(there, effective(after, values))
     return [*changed, *_held(before, after, values)]
 
 

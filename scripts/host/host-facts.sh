@@ -1,13 +1,9 @@
 #!/bin/sh
-# What is there on one host, read-only. Needs emit.sh in front of it, and root.
+# What is there on one host, read-only. Needs emit.sh and registry.sh in front of it, and root.
 # Arguments: STORE directory of the models; REGISTRY its URL, or "" for none.
-# Standard input: a line for curl's configuration with the registry's credentials, or an empty one; then its CA, or nothing.
 # shellcheck disable=SC2317  # functions are called through emit
 store=$1
 registry=$2
-read -r credentials
-authority=$(cat)
-
 k3s_config=/etc/rancher/k3s
 containerd=/var/lib/rancher/k3s/agent/etc/containerd/config.toml
 rendered=/var/lib/rancher/k3s/agent/etc/containerd/certs.d
@@ -51,12 +47,6 @@ toolkit() { PATH=/usr/local/nvidia/toolkit:$PATH command -v nvidia-container-run
 runtime_loaded() { grep -Eq "runtimes\\.[\"']?nvidia[\"']?\\]" "$containerd"; }
 drop_ins() { grep '^imports' "$containerd"; }
 default_runtime() { cat "$k3s_config/config.yaml" "$k3s_config"/config.yaml.d/*.yaml 2>/dev/null | sed -n 's/^default-runtime: *//p' | tail -n 1; }
-registry_status() {
-    [ -z "$authority" ] || set -- --cacert /dev/stdin "$@"
-    printf '%s\n' "$authority" | curl --config /dev/fd/3 "$@" 3<<CONFIGURATION
-$credentials
-CONFIGURATION
-}
 
 emit clock date +%s
 emit k3s.version k3s --version
@@ -79,5 +69,4 @@ emit store.manifests manifest_digests
 emit store.texts manifest_texts
 emit store.blobs blob_sizes
 emit curl curl --version
-[ -z "$registry" ] || emit registry registry_status --silent --show-error --output /dev/null \
-    --write-out '%{http_code}' --connect-timeout 5 --max-time 15 "$registry/v2/"
+[ -z "$registry" ] || emit registry ask_registry "$registry/v2/" --max-time 15

@@ -1,0 +1,95 @@
+"""A short-lived pod of the Ollama image on each node lists the GPUs that it was given: what Ollama itself will see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scout_ollama import manifests
+from scout_ollama.changes import Say
+from scout_ollama.errors import HostTroubles, Trouble
+from scout_ollama.facts import Sections, facts_script, parse_sections
+from scout_ollama.gpu_operator.state import NAMESPACE
+from scout_ollama.hints import on
+from scout_ollama.inventory import Host, Ollama
+from scout_ollama.manifests import KubeObject, to_stdin
+from scout_ollama.remote import Remote
+
+# The image may have to be pulled first; it has several GB.
+SECONDS = 900
+
+
+@dataclass(frozen=True)
+class TryGpus:
+    """Start the pods, read what they say, and take them away; ``say`` is told of each that saw what it should."""
+
+    hosts: Sequence[Host]
+    ollama: Ollama
+    say: Say
+    host: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What is started, and for how long."""
+        return f"let a pod of Ollama's image list its GPUs on {', '.join(host.name for host in self.hosts)}"
+
+    def difference(self) -> list[str]:
+        """The pods, which go again."""
+        return [f"+ Pod {NAMESPACE}/{_name(host)}, and gone again" for host in self.hosts]
+
+    def make(self, remote: Remote) -> None:
+        """Try all nodes at once.
+
+        Raises:
+            HostTroubles: on some a pod saw another number of GPUs than the inventory says, or could not start.
+            Trouble: the pods could not be made.
+        """
+        names = [_name(host) for host in self.hosts]
+        arguments = (NAMESPACE, str(SECONDS), *names)
+        stdin = to_stdin(pods(self.hosts, self.ollama))
+        done = remote.run(facts_script("try-gpus"), *arguments, stdin=stdin, sudo=True, timeout=SECONDS + 120)
+        troubles = judge(self.hosts, parse_sections(done.stdout))
+        for host in self.hosts:
+            if host.name not in troubles:
+                self.say(host.name, f"a pod of Ollama's image sees {host.gpus} GPU{'' if host.gpus == 1 else 's'}")
+        if troubles:
+            raise HostTroubles(troubles)
+
+
+def pods(hosts: Sequence[Host], ollama: Ollama) -> list[KubeObject]:
+    """Return a pod for each host that asks for all of its GPUs."""
+    nodes = [{"pod": _name(host), "name": host.node, "gpus": host.gpus} for host in hosts]
+    return manifests.render(
+        "try-gpus",
+        {
+            "namespace": NAMESPACE,
+            "nodes": nodes,
+            "seconds": SECONDS,
+            "image": f"{ollama.image}:{ollama.version}",
+            "runtime_class": ollama.runtime_class,
+        },
+    )
+
+
+def judge(hosts: Sequence[Host], said: Sections) -> dict[str, Trouble]:
+    """Return the trouble of each host whose pod did not see exactly its GPUs."""
+    return {host.name: trouble for host in hosts if (trouble := _judge(host, said))}
+
+
+def _judge(host: Host, said: Sections) -> Trouble | None:
+    name = _name(host)
+    phase, log, events = (said[f"{name}.{part}"].text.strip() for part in ("phase", "log", "events"))
+    seen = sum(line.startswith("GPU ") for line in log.splitlines())
+    if phase == "Succeeded" and seen == host.gpus:
+        return None
+    why = "\n".join(filter(None, [*events.splitlines()[-3:], *(f"it said: {line}" for line in log.splitlines()[-3:])]))
+    if phase == "Succeeded":
+        what = f"a pod that asks for its {host.gpus} GPUs sees {seen}"
+    else:
+        what = f"a pod of Ollama's image cannot use its GPUs: it is {phase or 'gone'}"
+    look = on(host, "nvidia-smi -L; sudo k3s crictl ps -a")
+    return Trouble(what, host=host.name, why=why or "it said nothing", next=look)
+
+
+def _name(host: Host) -> str:
+    return f"try-gpus-{host.node}"
