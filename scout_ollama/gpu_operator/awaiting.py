@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scout_ollama.changes import Say
 from scout_ollama.errors import HostTroubles, Trouble
 from scout_ollama.gpu_operator import causes, state
-from scout_ollama.gpu_operator.ladder import Ladder, Rung, Wanted, judge
+from scout_ollama.gpu_operator.ladder import Ladder, Rung, RungName, Wanted, judge
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host
 from scout_ollama.remote import Reader, Remote, Script
@@ -77,26 +77,36 @@ class AwaitGpus:
             HostTroubles: some nodes do not get there.
             Trouble: the operator itself does not, so no node can.
         """
-        climb = watch(self._look(remote), self.say, patience=self.patience)
-        stalls = {node: _stall(remote, climb, node, rung) for node, rung in climb.ladder.at().items()}
+        said: dict[RungName, str] = {}
+
+        def look() -> Climb:
+            climb = Climb(judge(state.read(remote), self.wanted), self.cluster, self.hosts)
+            said.update({rung.name: rung.said for rung in climb.ladder.at().values() if rung.said})
+            return climb
+
+        climb = watch(look, self.say, patience=self.patience)
+        stalls = {
+            node: _stall(remote, climb, node, rung, said.get(rung.name, "")) for node, rung in climb.ladder.at().items()
+        }
         if "" in stalls:
             raise stalls[""]
         if stalls:
             raise HostTroubles({self.hosts[node].name: trouble for node, trouble in stalls.items()})
 
-    def _look(self, remote: Reader) -> Callable[[], Climb]:
-        return lambda: Climb(judge(state.read(remote), self.wanted), self.cluster, self.hosts)
 
+def _stall(remote: Reader, climb: Climb, node: str, rung: Rung, said: str) -> Trouble:
+    """Say on which rung, with the events and the log of the pod that it waits for, and the usual cause.
 
-def _stall(remote: Reader, climb: Climb, node: str, rung: Rung) -> Trouble:
-    """Say on which rung, with the events and the log of the pod that it waits for, and the usual cause."""
+    ``said`` are the last words that were heard there: a Job that gives up takes its pod and log away.
+    """
     host = climb.hosts.get(node)
     log = _log(remote, rung) if rung.pod else []
+    told = [f"log: {line}" for line in log] or [f"it said: {said}"] * bool(said)
     looking = f"sudo k3s kubectl describe pods -n {rung.namespace}"
     return Trouble(
         f"{'' if host else climb.cluster + ': '}no GPUs: it stands at {rung.name}: {rung.reason}",
         host=host.name if host else None,
-        why="\n".join([*rung.events, *(f"log: {line}" for line in log), causes.usual(rung)]),
+        why="\n".join([*rung.events, *told, causes.usual(rung)]),
         next=on(remote.host, looking),
     )
 

@@ -15,6 +15,7 @@ from scout_ollama import pods
 from scout_ollama.gpu_operator.state import CHARTS, NAMESPACE, OperatorState, moment
 from scout_ollama.manifests import KubeObject
 
+Stand = Literal["done", "moving", "stuck"]
 RungName = Literal["chart", "operator", "labels", "plugin", "features", "validator", "policy"]
 OF_NODE: tuple[RungName, ...] = ("labels", "plugin", "features", "validator")
 """The rungs that each node has for itself; the others are the cluster's."""
@@ -33,17 +34,19 @@ class Rung:
     """One rung: ``done``; ``moving``, as something is being pulled or started; or ``stuck`` unless somebody helps.
 
     A stuck one may still come loose by itself, so whoever waits has patience. ``pod`` (with ``container``) is the one
-    whose log tells why, in ``namespace``; ``events`` are warnings about it, and ``is_hopeless`` says that it failed.
+    whose log tells why, in ``namespace``; ``events`` are warnings about it, and ``is_hopeless`` says that it failed;
+    ``said`` is what it said when it last ended.
     """
 
     name: RungName
-    stand: Literal["done", "moving", "stuck"]
+    stand: Stand
     reason: str
     pod: str = ""
     container: str = ""
     namespace: str = NAMESPACE
     events: tuple[str, ...] = ()
     is_hopeless: bool = False
+    said: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -263,20 +266,20 @@ def _at_pod(
     events = pods.warnings(state.objects, {own})
     why, hopeless = pods.why_not_ready(status, events)
     ready = pods.is_ready(pod)
-    told = "; ".join(filter(None, [reason, "" if ready else f"{own}: {_with_last_words(why, status)}"]))
+    told = "; ".join(filter(None, [reason, "" if ready else f"{own}: {why}"]))
     # What runs and is not through waits for something else; only what is pulled or started is about to move.
     moving = not (ready or hopeless or pods.is_running(status))
     container = pods.failing_container(status)
-    return Rung(name, "moving" if moving else "stuck", told, own, container, namespace, events, hopeless)
+    stand: Stand = "moving" if moving else "stuck"
+    return Rung(name, stand, told, own, container, namespace, events, hopeless, _last_words(status))
 
 
-def _with_last_words(why: str, status: Mapping[str, Any]) -> str:
+def _last_words(status: Mapping[str, Any]) -> str:
     """What a container said when it last ended, if its pod keeps that: the next restart takes its log away."""
     containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     ended = [c.get(when, {}).get("terminated", {}) for c in containers for when in ("state", "lastState")]
     words = [str(end.get("message", "")).strip() for end in ended if end.get("exitCode")]
-    last = next((text.splitlines()[-1] for text in words if text), "")
-    return f"{why}; it said: {last}" if last else why
+    return next((text.splitlines()[-1] for text in words if text), "")
 
 
 def _foreign(spec: Mapping[str, Any], wanted: Wanted) -> str:
