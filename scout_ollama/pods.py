@@ -33,7 +33,9 @@ def why_not_ready(status: Mapping[str, Any], events: Sequence[str]) -> tuple[str
     for container in containers:
         waiting = container.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") in HOPELESS:
-            return f"{waiting['reason']}: {waiting.get('message', '')}".strip(": "), True
+            # How long the kubelet waits before it tries again, which is all that it adds here, changes every time.
+            said = "" if waiting["reason"] == "CrashLoopBackOff" else waiting.get("message", "")
+            return f"{waiting['reason']}: {said}".strip(": "), True
     if is_running(status):
         return "starting", False
     if any(event.startswith(HOPELESS_EVENTS) for event in events):

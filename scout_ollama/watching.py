@@ -43,13 +43,15 @@ def watch(
 ) -> T:
     """Look until it is done, or stuck and unmoved for ``patience`` seconds, or took too long; return the last look.
 
-    ``tell`` hears of each part (its name, where it stands) whenever that changes.
+    ``tell`` hears of each part (its name, where it stands) whenever that changes. To come where it has been before, as
+    a container does that crashes again and again, is not to move.
 
     Raises:
         Trouble: there was no answer for a minute.
     """
     deadline = time.monotonic() + most_seconds
-    seen: Mapping[str, str] = {}
+    last: Mapping[str, str] = {}
+    been: set[tuple[str, str]] = set()
     answered = moved = time.monotonic()
     while True:
         try:
@@ -62,10 +64,12 @@ def watch(
         answered = time.monotonic()
         places = now.places
         for part, place in places.items():
-            if seen.get(part) != place:
-                moved = time.monotonic()
+            if last.get(part) != place:
                 tell(part, place)
-        seen = places
+        if places.items() - been:
+            moved = time.monotonic()
+        been |= places.items()
+        last = places
         if now.is_done or time.monotonic() > deadline:
             return now
         if now.is_stuck and time.monotonic() - moved > patience:

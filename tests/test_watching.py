@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,6 +40,13 @@ def test_what_is_stuck_and_does_not_move_is_given_up() -> None:
 def test_what_moves_is_not_given_up_however_little_patience_there_is() -> None:
     looks = iter([*(Seen({"a": f"step {n}"}) for n in range(100)), Seen({}, is_done=True)])
     assert watch(lambda: next(looks), nobody, patience=0, poll_seconds=0).is_done
+
+
+def test_to_go_round_in_circles_is_not_to_move() -> None:
+    looks = itertools.cycle([Seen({"a": "running"}, is_stuck=True), Seen({"a": "crashed"}, is_stuck=True)])
+    told: list[str] = []
+    watch(lambda: next(looks), lambda _, place: told.append(place), patience=0.05, poll_seconds=0.01)
+    assert told[:3] == ["running", "crashed", "running"]
 
 
 def test_it_gives_up_at_its_deadline() -> None:

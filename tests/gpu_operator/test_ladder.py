@@ -114,7 +114,7 @@ def test_helm_fails_and_tries_again_and_what_it_said_is_kept() -> None:
     helm = pod("helm-abc", ONE, {}, "klipper-helm", crashing)
     helm["metadata"] |= {"namespace": "kube-system", "ownerReferences": [{"uid": "job"}]}
     rung = at(good(job=job(kind=""), objects=(*good().objects, helm)))[""]
-    assert rung.reason == "Helm runs; helm-abc: CrashLoopBackOff: back-off 20s"
+    assert rung.reason == "Helm runs; helm-abc: CrashLoopBackOff"
     assert (rung.said, rung.container, rung.namespace) == (said, "helm", "kube-system")
 
 
