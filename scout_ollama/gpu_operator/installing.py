@@ -11,7 +11,7 @@ from scout_ollama.errors import Trouble
 from scout_ollama.gpu_operator import mirrored, preflight, release, state, table
 from scout_ollama.gpu_operator.awaiting import PATIENCE_SECONDS, AwaitGpus, AwaitToolkit
 from scout_ollama.gpu_operator.ladder import Ladder, Wanted, judge
-from scout_ollama.gpu_operator.release import JOB_OBJECT, ApplyRelease, Release, RunHelmAgain
+from scout_ollama.gpu_operator.release import JOB_OBJECT, ApplyRelease, Release, RunHelmAgain, StartAnew
 from scout_ollama.gpu_operator.state import OperatorState
 from scout_ollama.gpu_operator.trying import TryGpus
 from scout_ollama.inventory import Cluster, Host, OllamaCluster, Site
@@ -85,40 +85,54 @@ def look(job: Job, wanted: Release, found: Survey, options: Options = DEFAULTS, 
     Raises:
         Trouble: it cannot work: every node is tainted, another operator is there, Harbor lacks images.
     """
-    cluster = job.cluster
     current = job.through_a_server(found.troubles, state.read)
     hosts = _hosts(job, found.troubles)
     goal = _goal(job, wanted, hosts)
-    apply, again = release.change(wanted, found.cluster), _failed_job(current)
-    if apply:
-        preflight.require_no_other(cluster.name, current)
-        if not options.allow_taint:
-            preflight.require_a_place(cluster.name, current.nodes)
-    replaced = _uid(current.job) if apply or again else ""
-    restarts = _restarts(job, found)
     before = judge(current, goal)
-    shaken = any(isinstance(change, RestartK3s) for change in Plan(tuple(ground)))
-    if not (apply or again or restarts or shaken) and before.is_done:
-        return Steps(_pulls(job, wanted, found, options))
-    if job.harbor and cluster.air_gapped:
-        _require_images(job, wanted, found)
-    wait = AwaitGpus(
-        cluster.name,
-        {host.node: host for host in hosts},
-        replace(goal, replaced=replaced),
-        before,
-        job.say,
-        options.patience,
-    )
+    helm, restarts = _helm(wanted, found, current, before), _restarts(job, found)
+    pulls = _pulls(job, wanted, found, options)
+    if not (helm or restarts or _restarts_k3s(ground)) and before.is_done:
+        return Steps(pulls)
+    _refuse_what_cannot_work(job, wanted, found, current, helm, options)
+    goal = replace(goal, replaced=_uid(current.job) if helm else "")
+    by_node = {host.node: host for host in hosts}
+    wait = AwaitGpus(job.cluster.name, by_node, goal, before, job.say, options.patience)
     free = [host for host in hosts if not current.holders.get(host.node)]
     tries = (TryGpus(free, job.ollama, job.say),) if free else ()
-    helm: tuple[Change, ...] = (apply,) if apply else (RunHelmAgain((JOB_OBJECT,), why=again),) if again else ()
-    stages = [
-        *_pulls(job, wanted, found, options),
-        *_around_helm(job, restarts, helm),
-        Stage("gpus", (wait, *tries), is_kept=False),
-    ]
-    return Steps(stages, preflight.taken_over(cluster.name, current), _undo(cluster, current, apply))
+    gpus = Stage("gpus", (*_start_anew(before), wait, *tries), is_kept=False)
+    return Steps(
+        [*pulls, *_around_helm(job, restarts, helm), gpus],
+        preflight.taken_over(job.cluster.name, current),
+        _undo(job.cluster, current, helm),
+    )
+
+
+def _helm(wanted: Release, found: Survey, current: OperatorState, before: Ladder) -> ApplyRelease | RunHelmAgain | None:
+    """What makes K3s run Helm: another HelmChart, or another try of the one that is there."""
+    if apply := release.change(wanted, found.cluster):
+        return apply
+    failed = _failed_job(current, before)
+    return RunHelmAgain((JOB_OBJECT,), why=failed) if failed else None
+
+
+def _restarts_k3s(stages: Sequence[Stage]) -> bool:
+    return any(isinstance(change, RestartK3s) for change in Plan(tuple(stages)))
+
+
+def _refuse_what_cannot_work(
+    job: Job, wanted: Release, found: Survey, current: OperatorState, helm: Change | None, options: Options
+) -> None:
+    """Refuse, before anything is changed, what would end in a wait for nothing, or in a fight.
+
+    Raises:
+        Trouble: every node is tainted, another operator is there, or Harbor lacks images.
+    """
+    if helm:
+        preflight.require_no_other(job.cluster.name, current)
+        if not options.allow_taint:
+            preflight.require_a_place(job.cluster.name, current.nodes)
+    if job.harbor and job.cluster.air_gapped:
+        _require_images(job, wanted, found)
 
 
 def _hosts(job: Job, troubles: Troubles) -> list[Host]:
@@ -140,11 +154,24 @@ def _uid(job: dict[str, object] | None) -> str:
     return str(metadata["uid"]) if isinstance(metadata, dict) and metadata else ""
 
 
-def _failed_job(current: OperatorState) -> str:
-    """Why Helm's Job failed for good, in which case nothing tries again; empty if it did not."""
+def _failed_job(current: OperatorState, before: Ladder) -> str:
+    """Why Helm's Job failed for good, or fails again and again, so that no waiting helps; empty if it did not."""
+    rung = before.at().get("")
+    if rung and rung.name == "chart" and rung.is_crashing:
+        return rung.said or rung.reason
     status = current.job.get("status", {}) if current.job else {}
     failed = condition(status, "Failed") == "True"
     return (current.chart.failure if current.chart else "") or "it failed" if failed else ""
+
+
+def _start_anew(before: Ladder) -> tuple[Change, ...]:
+    """Pods of the operator's that crash are tried at once, not after the minutes that the kubelet would let pass."""
+    crashing = {rung.pod for rung in before.at().values() if rung.is_crashing and rung.namespace == state.NAMESPACE}
+    pods = [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": state.NAMESPACE}}
+        for name in sorted(crashing)
+    ]
+    return (StartAnew(tuple(pods)),) if pods else ()
 
 
 def _restarts(job: Job, found: Survey) -> list[RestartK3s]:
@@ -167,10 +194,10 @@ def _restarts(job: Job, found: Survey) -> list[RestartK3s]:
     ]
 
 
-def _around_helm(job: Job, restarts: Sequence[RestartK3s], helm: tuple[Change, ...]) -> list[Stage]:
+def _around_helm(job: Job, restarts: Sequence[RestartK3s], helm: Change | None) -> list[Stage]:
     """The host's own runtime has to be loaded before anything uses it; the operator's is there only after Helm ran."""
     assert isinstance(job.cluster, OllamaCluster)
-    release_stage = Stage("operator", helm, is_kept=False)
+    release_stage = Stage("operator", (helm,) if helm else (), is_kept=False)
     restart_stage = Stage("restarts", tuple(restarts), one_at_a_time=True)
     if job.cluster.gpu_operator.toolkit != "operator":
         return [restart_stage, release_stage]
@@ -207,8 +234,8 @@ def _require_images(job: Job, wanted: Release, found: Survey) -> None:
         asked.values_or_raise()
 
 
-def _undo(cluster: Cluster, current: OperatorState, apply: ApplyRelease | None) -> str:
-    if apply is None:
+def _undo(cluster: Cluster, current: OperatorState, helm: Change | None) -> str:
+    if not isinstance(helm, ApplyRelease):
         return ""
     if current.chart is None:
         return f"inv install-gpu-operator --hosts {cluster.name} --remove"

@@ -53,6 +53,11 @@ class Rung:
         """Whether the next rung may be looked at."""
         return self.stand == "done"
 
+    @property
+    def is_crashing(self) -> bool:
+        """Whether its pod is started again and again, each time after a longer while."""
+        return "CrashLoopBackOff" in self.reason
+
 
 @dataclass(frozen=True)
 class Wanted:

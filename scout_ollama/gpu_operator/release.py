@@ -68,7 +68,7 @@ class ApplyRelease(ApplyObjects):
 
 @dataclass(frozen=True)
 class RunHelmAgain(DeleteObjects):
-    """Take away the Job that failed: K3s's Helm controller then makes another."""
+    """Take away the Job that failed, or fails again and again: K3s's Helm controller then makes another."""
 
     why: str = ""
 
@@ -79,7 +79,21 @@ class RunHelmAgain(DeleteObjects):
 
     def difference(self) -> list[str]:
         """The Job that goes, and why it failed."""
-        return [f"~ {key_of(JOB_OBJECT)}, which failed: {self.why}"]
+        return [f"~ {key_of(JOB_OBJECT)}: {self.why}"]
+
+
+@dataclass(frozen=True)
+class StartAnew(DeleteObjects):
+    """Take away pods that crash again and again: what was mended meanwhile is then tried at once."""
+
+    @property
+    def title(self) -> str:
+        """``start … anew``."""
+        return f"start {', '.join(obj['metadata']['name'] for obj in self.objects)} anew"
+
+    def difference(self) -> list[str]:
+        """The pods that are replaced."""
+        return [f"~ {key_of(obj)}: it crashes, and would be tried only minutes later" for obj in self.objects]
 
 
 def change(release: Release, facts: ClusterFacts) -> ApplyRelease | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class TryGpus:
 
     def difference(self) -> list[str]:
         """The pods, which go again."""
-        return [f"+ Pod {NAMESPACE}/{_name(host)}, and gone again" for host in self.hosts]
+        return [f"+ Pod {NAMESPACE}/{_name(host, '…')}, and gone again" for host in self.hosts]
 
     def make(self, remote: Remote) -> None:
         """Try all nodes at once.
@@ -44,11 +45,12 @@ class TryGpus:
             HostTroubles: on some a pod saw another number of GPUs than the inventory says, or could not start.
             Trouble: the pods could not be made.
         """
-        names = [_name(host) for host in self.hosts]
+        run = secrets.token_hex(3)
+        names = [_name(host, run) for host in self.hosts]
         arguments = (NAMESPACE, str(SECONDS), *names)
-        stdin = to_stdin(pods(self.hosts, self.ollama))
+        stdin = to_stdin(pods(self.hosts, self.ollama, run))
         done = remote.run(facts_script("try-gpus"), *arguments, stdin=stdin, sudo=True, timeout=SECONDS + 120)
-        troubles = judge(self.hosts, parse_sections(done.stdout))
+        troubles = judge(self.hosts, parse_sections(done.stdout), run)
         for host in self.hosts:
             if host.name not in troubles:
                 self.say(host.name, f"a pod of Ollama's image sees {host.gpus} GPU{'' if host.gpus == 1 else 's'}")
@@ -56,9 +58,9 @@ class TryGpus:
             raise HostTroubles(troubles)
 
 
-def pods(hosts: Sequence[Host], ollama: Ollama) -> list[KubeObject]:
-    """Return a pod for each host that asks for all of its GPUs."""
-    nodes = [{"pod": _name(host), "name": host.node, "gpus": host.gpus} for host in hosts]
+def pods(hosts: Sequence[Host], ollama: Ollama, run: str) -> list[KubeObject]:
+    """Return a pod for each host that asks for all of its GPUs; ``run`` tells them from those of other runs."""
+    nodes = [{"pod": _name(host, run), "name": host.node, "gpus": host.gpus} for host in hosts]
     return manifests.render(
         "try-gpus",
         {
@@ -71,14 +73,15 @@ def pods(hosts: Sequence[Host], ollama: Ollama) -> list[KubeObject]:
     )
 
 
-def judge(hosts: Sequence[Host], said: Sections) -> dict[str, Trouble]:
+def judge(hosts: Sequence[Host], said: Sections, run: str) -> dict[str, Trouble]:
     """Return the trouble of each host whose pod did not see exactly its GPUs."""
-    return {host.name: trouble for host in hosts if (trouble := _judge(host, said))}
+    return {host.name: trouble for host in hosts if (trouble := _judge(host, said, run))}
 
 
-def _judge(host: Host, said: Sections) -> Trouble | None:
-    name = _name(host)
-    phase, log, events = (said[f"{name}.{part}"].text.strip() for part in ("phase", "log", "events"))
+def _judge(host: Host, said: Sections, run: str) -> Trouble | None:
+    name = _name(host, run)
+    answers = (said[f"{name}.{part}"] for part in ("phase", "log", "events"))
+    phase, log, events = (answer.text.strip() if answer.ok else "" for answer in answers)
     seen = sum(line.startswith("GPU ") for line in log.splitlines())
     if phase == "Succeeded" and seen == host.gpus:
         return None
@@ -91,5 +94,5 @@ def _judge(host: Host, said: Sections) -> Trouble | None:
     return Trouble(what, host=host.name, why=why or "it said nothing", next=look)
 
 
-def _name(host: Host) -> str:
-    return f"try-gpus-{host.node}"
+def _name(host: Host, run: str) -> str:
+    return f"try-gpus-{host.node}-{run}"

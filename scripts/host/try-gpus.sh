@@ -14,6 +14,12 @@ case $pods in
 esac
 kubectl() { k3s kubectl --request-timeout=20s --namespace "$namespace" "$@"; }
 take_away() { kubectl delete pods "$@" --ignore-not-found --now --wait=true --timeout=60s >/dev/null 2>&1; }
+# What an earlier run left behind; of one that is still at work nothing.
+take_away_ended() {
+    for phase in Succeeded Failed; do
+        take_away --selector app.kubernetes.io/name=try-gpus --field-selector "status.phase=$phase"
+    done
+}
 running() {
     phases=$(kubectl get pods "$@" --output jsonpath='{.items[*].status.phase}{.status.phase}') || return
     case $phases in *Pending* | *Running* | "") return 0 ;; esac
@@ -21,11 +27,14 @@ running() {
 }
 events() { kubectl get events --field-selector "type=Warning,involvedObject.name=$1" --output jsonpath='{range .items[*]}{.reason}{": "}{.message}{"\n"}{end}'; }
 
-take_away "$@" # what an interrupted run left
+take_away_ended
 trap 'take_away "$@"; rm -f "$emit_errors"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 printf '%s\n' "$pods" | kubectl create --filename - >&2 || exit 1
-while running "$@" && [ "$(cut -d. -f1 /proc/uptime)" -lt "$deadline" ]; do sleep 1; done
+while running "$@" && [ "$(cut -d. -f1 /proc/uptime)" -lt "$deadline" ]; do
+    printf . >&2 # nobody may be listening any more: then this ends here
+    sleep 1
+done
 for pod in "$@"; do
     emit "$pod.phase" kubectl get pod "$pod" --output jsonpath='{.status.phase}'
     emit "$pod.log" kubectl logs "$pod"

@@ -192,7 +192,6 @@ def test_08_told_otherwise_it_tries_and_says_that_helm_finds_no_place(lab: Lab, 
 
 def test_09_helm_fails_and_its_words_are_told(lab: Lab, operator: Operator) -> None:
     with broken(lab, HOSTS, "rendered manifests contain a resource that already exists", HELM_FAULT):
-        kubectl(lab, "-n", "kube-system", "delete", "pods", "-l", "helmcharts.helm.cattle.io/chart=gpu-operator")
         said = operator.inv(*INSTALL, "--yes", "--patience", "20")
     assert said.status == 1
     assert "phi: no GPUs: it stands at chart: " in said.err
@@ -418,9 +417,11 @@ def test_25_a_job_that_gave_up_is_run_again_by_the_next_run_which_waits_for_its_
 
 
 def test_26_every_image_is_pulled_on_every_host_first_if_wanted(lab: Lab, newer: Operator) -> None:
+    manager = "nvcr.io/nvidia/cloud-native/k8s-mig-manager:v0.15.0"
+    lab.host(TWO).run(["k3s", "crictl", "rmi", manager])
     said = newer.inv(*INSTALL, "--yes", "--pre-pull")
     assert said.status == 0, said.err
-    assert "pull nvcr.io/nvidia/cloud-native/k8s-mig-manager" in said.err
+    assert f"{TWO}       pull {manager}" in said.err
     for host in HOSTS:
         assert "k8s-mig-manager" in lab.host(host).run(["k3s", "crictl", "images", "-o", "json"]).stdout
     assert newer.inv(*INSTALL, "--plan", "--pre-pull").status == 0
