@@ -95,10 +95,11 @@ class RestartK3s:
 
 @dataclass(frozen=True)
 class PullImage:
-    """Bring an image onto a node before any pod is told to use it."""
+    """Bring an image onto a node before any pod is told to use it; ``setting`` is what names it in the inventory."""
 
     host: str
     image: str
+    setting: str = "ollama.version"
 
     @property
     def title(self) -> str:
@@ -122,7 +123,7 @@ class PullImage:
                 why=why,
                 next="correct harbor.username and harbor.password in the staging cluster's file"
                 if refused
-                else "bring the image into the registry, or correct its version; then the same command again",
+                else f"bring the image into the registry, or correct {self.setting}; then the same command again",
             ) from failure
 
 

@@ -40,10 +40,10 @@ def propose(
         Trouble: no server can be asked, or the GPU operator cannot work.
     """
     found = survey.take(job, [*(operator.objects if operator else ()), *wanted], installs_gpus=operator is not None)
-    ground = registries.plan(job.harbor, job.cluster.hosts, found.healthy)
+    ground = _ground(job, wanted, found)
     gpus = installing.look(job, operator, found, ground=ground) if operator else installing.Steps()
     return Proposal(
-        plan=Plan((*ground, *gpus.stages, *_ollama(job, wanted, found))),
+        plan=Plan((*ground, *gpus.stages, *_objects(job, wanted, found))),
         troubles=found.troubles,
         warnings=[*flaws, *gpus.warnings, *(warning.trouble() for warning in found.warnings)],
         prove=lambda troubles: proving.prove(job, wanted, found, troubles),
@@ -70,13 +70,18 @@ def wanted_objects(site: Site, cluster: Cluster) -> tuple[list[KubeObject], list
 
 def make_plan(job: Job, wanted: Sequence[KubeObject], found: Survey) -> Plan:
     """Return what differs between what is wanted and what is there, on the hosts without trouble; GPUs are there."""
-    return Plan((*registries.plan(job.harbor, job.cluster.hosts, found.healthy), *_ollama(job, wanted, found)))
+    return Plan((*_ground(job, wanted, found), *_objects(job, wanted, found)))
 
 
-def _ollama(job: Job, wanted: Sequence[KubeObject], found: Survey) -> list[Stage]:
-    serving = [host.name for host in facts.in_service(job.ollama_hosts, found.cluster.nodes)]
+def _ground(job: Job, wanted: Sequence[KubeObject], found: Survey) -> list[Stage]:
+    """What a host has to have before any pod is told to use it."""
     running = {host.name: found.healthy[host.name] for host in job.ollama_hosts if host.name in found.healthy}
     return [
+        *registries.plan(job.harbor, job.cluster.hosts, found.healthy),
         *images.plan(manifests.images_of(wanted), running),
-        *objects.plan(wanted, found.cluster, serving),
     ]
+
+
+def _objects(job: Job, wanted: Sequence[KubeObject], found: Survey) -> list[Stage]:
+    serving = [host.name for host in facts.in_service(job.ollama_hosts, found.cluster.nodes)]
+    return objects.plan(wanted, found.cluster, serving)

@@ -9,6 +9,7 @@ _IMAGE = "an image is missing: in an air gap, from Harbor; inv list-images says 
 _USUAL: dict[RungName, str] = {
     "chart": "usually Helm cannot run: its image is not on the nodes, every node is tainted, or a value is wrong",
     "operator": f"usually {_IMAGE}; or every node is tainted",
+    "node": "usually K3s does not run there, or the host is away",
     "labels": "usually the pod of node feature discovery does not run there, or the GPU is not on the PCI bus",
     "plugin": "usually the NVIDIA runtime was installed after K3s had started, or a GPU fell off the bus",
     "features": f"usually {_IMAGE}",

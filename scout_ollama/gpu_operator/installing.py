@@ -209,7 +209,7 @@ def _pulls(job: Job, wanted: Release, found: Survey, options: Options) -> list[S
     if not options.pre_pull:
         return []
     missing = [
-        PullImage(name, image)
+        PullImage(name, image, "gpu_operator")
         for image in _images(job, wanted)
         for name, facts in found.healthy.items()
         if image not in facts.images

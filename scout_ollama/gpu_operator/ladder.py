@@ -16,8 +16,8 @@ from scout_ollama.gpu_operator.state import CHARTS, NAMESPACE, OperatorState, mo
 from scout_ollama.manifests import KubeObject
 
 Stand = Literal["done", "moving", "stuck"]
-RungName = Literal["chart", "operator", "labels", "plugin", "features", "validator", "policy"]
-OF_NODE: tuple[RungName, ...] = ("labels", "plugin", "features", "validator")
+RungName = Literal["chart", "operator", "node", "labels", "plugin", "features", "validator", "policy"]
+OF_NODE: tuple[RungName, ...] = ("node", "labels", "plugin", "features", "validator")
 """The rungs that each node has for itself; the others are the cluster's."""
 
 CONFIG_HASH = "helmcharts.helm.cattle.io/configHash"
@@ -26,6 +26,7 @@ LABEL_LENGTH = 63
 TAKEN_UP_SECONDS = 60
 NFD_LABEL = re.compile(r"feature\.node\.kubernetes\.io/pci-(\d+_)?10de\.present")
 VALIDATOR = {"app": "nvidia-operator-validator"}
+NOT_ASKED = "not asked, as some host has trouble"
 NOTHING_TO_BE_READY = ("NFDLabelsMissing", "NoGPUNodes")
 
 
@@ -106,8 +107,14 @@ class Ladder:
 
 def judge(state: OperatorState, wanted: Wanted) -> Ladder:
     """Judge every rung from one reading."""
+    # A pod of the operator's own may have been on a node that is away: the GPUs of the others do not need it.
+    is_whole = wanted.whole and all(map(_is_ready, state.nodes.values()))
+    operator, policy = (
+        rung if is_whole or rung.stand != "stuck" else Rung(rung.name, "done", NOT_ASKED)
+        for rung in (_operator(state, wanted), _policy(state))
+    )
     return Ladder(
-        (_chart(state, wanted.replaced), _operator(state, wanted), _policy(state, wanted)),
+        (_chart(state, wanted.replaced), operator, policy),
         {node: tuple(_node(state, wanted, node)) for node in wanted.gpus},
     )
 
@@ -177,10 +184,8 @@ def _is_rolled_out(deployment: KubeObject) -> bool:
     return status.get("observedGeneration") == deployment["metadata"]["generation"] and counts == [replicas] * 3
 
 
-def _policy(state: OperatorState, wanted: Wanted) -> Rung:
+def _policy(state: OperatorState) -> Rung:
     """ClusterPolicy says ``ready`` also where it found nothing to be ready: no label of NFD, or no node with a GPU."""
-    if not wanted.whole:
-        return Rung("policy", "done", "not asked, as some host has trouble")
     policy = next((one for one in state.policies if one.get("status", {}).get("state") != "ignored"), None)
     if policy is None:
         return Rung("policy", "stuck", "there is no ClusterPolicy")
@@ -195,11 +200,17 @@ def _policy(state: OperatorState, wanted: Wanted) -> Rung:
 
 
 def _node(state: OperatorState, wanted: Wanted, node: str) -> Iterator[Rung]:
+    ready = _is_ready(state.nodes.get(node, {}))
+    yield Rung("node", "done" if ready else "stuck", "Ready" if ready else "its node is not Ready")
     yield _labels(state, wanted, node)
     yield _plugin(state, wanted, node)
     if wanted.features:
         yield _features(state, wanted, node)
     yield _validator(state, wanted, node)
+
+
+def _is_ready(node: KubeObject) -> bool:
+    return pods.condition(node.get("status", {}), "Ready") == "True"
 
 
 def _labels(state: OperatorState, wanted: Wanted, node: str) -> Rung:

@@ -9,6 +9,7 @@ from scout_ollama.gpu_operator.ladder import OF_NODE, Ladder, Rung, RungName
 from scout_ollama.inventory import Host
 
 _HEADINGS: dict[RungName, str] = {
+    "node": "node",
     "labels": "label",
     "plugin": "GPUs",
     "features": "described",

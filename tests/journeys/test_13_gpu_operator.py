@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +17,7 @@ import pytest
 
 from lab import chart, snapshot
 from lab.lab import Lab
-from tests.journeys.conftest import Operator, Said, assert_nothing_left, assert_told, kubectl
+from tests.journeys.conftest import Operator, Said, assert_told, kubectl, site_up
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -35,11 +33,7 @@ PLUGIN = "nvidia-device-plugin-daemonset"
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     """A site of its own, whose GPUs wait for the operator."""
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("the lab's hosts are made by root on Linux; run the tests as root there")
-    with Lab.running(f"gpus-{os.getpid()}") as running:
-        yield running
-        assert_nothing_left(running)
+    yield from site_up("gpus")
 
 
 @contextmanager
@@ -219,7 +213,7 @@ def test_11_the_next_run_does_the_rest_and_shows_the_ladder(lab: Lab, operator: 
     table = said.err[said.err.index("GPU operator v25.10.1") :]
     assert re.match(r"GPU operator v25.10.1; chart: release \d+; operator: available; policy: ready\n", table)
     for host in HOSTS:
-        assert re.search(rf"^{host} +580\.95\.05 +loaded +yes +1 of 1 +yes +yes$", table, re.MULTILINE), table
+        assert re.search(rf"^{host} +580\.95\.05 +loaded +Ready +yes +1 of 1 +yes +yes$", table, re.MULTILINE), table
 
 
 def test_12_once_more_there_is_nothing_to_do(lab: Lab, operator: Operator) -> None:
@@ -265,7 +259,7 @@ def test_15_a_plugin_that_crashes_on_one_node_is_told_with_its_log(lab: Lab, ope
             said, TWO, "no GPUs: it stands at plugin: Kubernetes can give out 0 of its 1 GPUs", why="log: E main.go"
         )
         assert f"{ONE}       Kubernetes gives out 1 of its 1 GPUs, validated" in said.err
-        assert re.search(rf"^{TWO} +580\.95\.05 +loaded +yes +no ", said.err, re.MULTILINE), (
+        assert re.search(rf"^{TWO} +580\.95\.05 +loaded +Ready +yes +no ", said.err, re.MULTILINE), (
             "the table shows where it stands"
         )
     replace_pods(lab, PLUGIN, TWO)
