@@ -51,7 +51,8 @@ def words(command: str, *more: str) -> tuple[str, ...]:
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """An operator for whose every command there is something to do.
 
-    An upgrade, other values of the GPU operator and a new certificate are wanted, host 3 is drained, and there is a revision to go back to.
+    An upgrade, other values of the GPU operator and a new certificate are wanted, host 3 is drained, and there is a
+    revision to go back to.
     """
     directory = tmp_path_factory.mktemp("gate")
     subprocess.run(["cp", "-a", lab.site, directory / "site"], check=True)
