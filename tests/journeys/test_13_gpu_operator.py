@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -431,17 +432,27 @@ def test_27_what_a_removal_stops_is_said_first(lab: Lab, newer: Operator) -> Non
     assert allocatable(lab) == dict.fromkeys(HOSTS, "1")
 
 
-def test_28_it_is_removed_and_can_be_installed_again(lab: Lab, newer: Operator) -> None:
+def test_28_it_is_removed(lab: Lab, newer: Operator) -> None:
     said = newer.inv(*INSTALL, "--remove", "--yes")
     assert said.status == 0, said.err
     assert "nothing of the GPU operator is left" in said.err
     assert "phi: to undo it: inv install-gpu-operator --hosts phi" in said.err
     assert release(lab) == 0
     assert newer.inv(*INSTALL, "--remove", "--plan").status == 0
+
+
+def test_29_ctrl_c_while_it_waits_loses_nothing_and_the_next_run_ends_it(lab: Lab, newer: Operator) -> None:
+    with newer.typing(*INSTALL, "--yes") as process:
+        lab.host(ONE).wait_for(lambda: release(lab) == 1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "phi: interrupted" in err
     installed(newer)
+    assert release(lab) == 1
 
 
-def test_29_with_the_operators_own_toolkit_k3s_is_restarted_to_find_it(lab: Lab, operator: Operator) -> None:
+def test_30_with_the_operators_own_toolkit_k3s_is_restarted_to_find_it(lab: Lab, operator: Operator) -> None:
     for words in (("remove-ollama", "--hosts", "phi", "--yes"), (*INSTALL, "--remove", "--yes")):
         assert operator.inv(*words).status == 0
     for host in HOSTS:
