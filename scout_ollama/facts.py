@@ -138,6 +138,8 @@ class ClusterFacts:
     would_be: Mapping[ObjectKey, KubeObject] | None
     owned: Mapping[ObjectKey, KubeObject]
     refusal: str = ""
+    beside: Sections = field(default_factory=Sections, repr=False)
+    """What the scripts said that were asked beside."""
 
     def node(self, name: str) -> KubeObject | None:
         """Return the node of that name."""
@@ -165,15 +167,17 @@ def for_curl(harbor: Harbor) -> bytes:
     return f"{line}\n".encode() + (harbor.ca.read_bytes() if harbor.ca else b"")
 
 
-def read_cluster(remote: Reader, wanted: Iterable[KubeObject]) -> ClusterFacts:
+def read_cluster(remote: Reader, wanted: Iterable[KubeObject], *beside: str) -> ClusterFacts:
     """Read one cluster's facts through one of its servers: one script, and a second one while objects are missing.
+
+    ``beside`` are further scripts, without arguments, that answer in the same call.
 
     Raises:
         RemoteError: the host cannot be reached.
         Trouble: the cluster does not answer, or lacks a kind that the manifests need.
     """
     objects = list(wanted)
-    sections = _ask_cluster(remote, objects)
+    sections = _ask_cluster(remote, objects, *beside)
     live = _by_key(_items(sections["live"], remote))
     would_be, refusal = _would_be(sections["would_be"])
     if would_be is None and live and "not found" in refusal:
@@ -185,6 +189,7 @@ def read_cluster(remote: Reader, wanted: Iterable[KubeObject]) -> ClusterFacts:
         would_be=would_be,
         owned=_by_key(_items(sections["owned"], remote)),
         refusal=refusal,
+        beside=sections,
     )
 
 
@@ -205,8 +210,8 @@ def read_exposed(remote: Reader) -> list[KubeObject]:
     return [obj for name in ("nodes", "workloads", "routes") for obj in _items(sections[name], remote)]
 
 
-def _ask_cluster(remote: Reader, objects: list[KubeObject]) -> Sections:
-    script = facts_script("cluster-facts")
+def _ask_cluster(remote: Reader, objects: list[KubeObject], *beside: str) -> Sections:
+    script = facts_script(*(("together", *beside) if beside else ()), "cluster-facts")
     kinds = OWNED_KINDS + (ENDPOINT_KINDS if any(obj["kind"] == "Ingress" for obj in objects) else ())
     return parse_sections(remote.read(script, MANAGER, *kinds, stdin=to_stdin(objects), sudo=True, timeout=120).stdout)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from scout_ollama import checks, manifests
 from scout_ollama.checks import Finding
 from scout_ollama.facts import ClusterFacts, HostFacts, read_cluster, read_host
-from scout_ollama.gpu_operator import preflight
+from scout_ollama.gpu_operator import preflight, state
 from scout_ollama.inventory import Host, OllamaCluster
 from scout_ollama.job import Job, Troubles
 from scout_ollama.manifests import KubeObject
@@ -48,7 +48,8 @@ def take(job: Job, wanted: Sequence[KubeObject], *, runs_ollama: bool = True, in
         for finding in _of_host(job, job.cluster.hosts[name], facts, now, runs_ollama, installs_gpus)
     ]
     troubles = {**read.failed, **_troubles(findings)}
-    cluster = job.through_a_server(troubles, lambda remote: read_cluster(remote, wanted))
+    beside = (state.SCRIPT,) if installs_gpus else ()
+    cluster = job.through_a_server(troubles, lambda remote: read_cluster(remote, wanted, *beside))
     untroubled = [host for name, host in job.cluster.hosts.items() if name not in troubles]
     in_cluster = checks.of_cluster(untroubled, job.ollama, cluster, gpus_are_given=not installs_gpus)
     troubles |= _troubles(in_cluster)

@@ -1,8 +1,13 @@
 """What every test begins with."""
 
+import hypothesis
 import pytest
 
 from scout_ollama import secrets
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

@@ -85,7 +85,7 @@ def look(job: Job, wanted: Release, found: Survey, options: Options = DEFAULTS, 
     Raises:
         Trouble: it cannot work: every node is tainted, another operator is there, Harbor lacks images.
     """
-    current = job.through_a_server(found.troubles, state.read)
+    current = state.parsed(found.cluster.beside, job.cluster.hosts[job.servers[0]])
     hosts = _hosts(job, found.troubles)
     goal = _goal(job, wanted, hosts)
     before = judge(current, goal)

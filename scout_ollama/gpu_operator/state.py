@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import Section, facts_script, parse_sections
+from scout_ollama.facts import Section, Sections, facts_script, parse_sections
 from scout_ollama.hints import on
+from scout_ollama.inventory import Host
 from scout_ollama.manifests import KubeObject
 from scout_ollama.remote import Reader
 
@@ -71,6 +72,9 @@ class OperatorState:
         return labels
 
 
+SCRIPT = "gpu-operator-state"
+
+
 def read(remote: Reader) -> OperatorState:
     """Read it through one of the cluster's servers.
 
@@ -78,12 +82,20 @@ def read(remote: Reader) -> OperatorState:
         RemoteError: the host cannot be reached.
         Trouble: the cluster's Kubernetes API does not answer as it should.
     """
-    sections = parse_sections(
-        remote.read(facts_script("together", "gpu-operator-state"), CHARTS, NAMESPACE, sudo=True, timeout=60).stdout
-    )
+    script = facts_script("together", SCRIPT)
+    return parsed(parse_sections(remote.read(script, sudo=True, timeout=60).stdout), remote.host)
+
+
+def parsed(said: Sections, host: Host) -> OperatorState:
+    """Return what the script said, on whichever server of the cluster.
+
+    Raises:
+        Trouble: the cluster's Kubernetes API does not answer as it should.
+    """
+    sections = Sections({name.removeprefix("gpu."): part for name, part in said.items() if name.startswith("gpu.")})
     for name, section in sections.items():
         if not section.ok and name != "policies":  # that kind comes with the chart
-            raise _no_answer(remote, section)
+            raise _no_answer(host, section)
     around_job = [*_items(sections["jobs"]), *_items(sections["jobs.events"])]
     releases = [json.loads(line) for line in sections["releases"].text.splitlines() if line.strip()]
     return OperatorState(
@@ -98,12 +110,12 @@ def read(remote: Reader) -> OperatorState:
     )
 
 
-def _no_answer(remote: Reader, section: Section) -> Trouble:
+def _no_answer(host: Host, section: Section) -> Trouble:
     return Trouble(
         "the cluster's Kubernetes API does not answer as it should",
-        host=remote.host.name,
+        host=host.name,
         why=(section.text.strip().splitlines() or ["kubectl said nothing"])[-1],
-        next=on(remote.host, "sudo k3s kubectl get nodes; sudo journalctl -u k3s -n 50 --no-pager"),
+        next=on(host, "sudo k3s kubectl get nodes; sudo journalctl -u k3s -n 50 --no-pager"),
     )
 
 

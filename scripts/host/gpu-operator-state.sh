@@ -1,9 +1,9 @@
 #!/bin/sh
 # How far the GPU operator is in this cluster, read-only. Needs emit.sh and together.sh in front, and root.
-# Arguments: CHARTS, the namespace of the HelmChart and its Job; NAMESPACE, where the operator runs.
+# Takes no arguments, so that it can go in front of another script and answer beside it.
 # shellcheck disable=SC2317  # functions are called through begin
-charts=$1
-namespace=$2
+charts=kube-system
+namespace=gpu-operator
 
 kubectl() { k3s kubectl --request-timeout=20s "$@"; }
 get() { kubectl get --output json "$@"; }
@@ -23,14 +23,14 @@ holders() {
 '{range .spec.containers[*]}{.resources.limits.nvidia\.com/gpu}{","}{end}{"\n"}{end}'
 }
 
-begin clock date +%s
-begin chart chart
-begin jobs get jobs,pods --namespace "$charts" --selector helmcharts.helm.cattle.io/chart=gpu-operator
-begin jobs.events get events --namespace "$charts" --field-selector type=Warning
-begin releases releases
-begin operators get deployments --all-namespaces --selector app.kubernetes.io/component=gpu-operator
-begin objects get deployments,daemonsets,pods --namespace "$namespace"
-begin events get events --namespace "$namespace" --field-selector type=Warning
-begin policies get clusterpolicies.nvidia.com
-begin nodes get nodes
-begin holders holders
+begin gpu.clock date +%s
+begin gpu.chart chart
+begin gpu.jobs get jobs,pods --namespace "$charts" --selector helmcharts.helm.cattle.io/chart=gpu-operator
+begin gpu.jobs.events get events --namespace "$charts" --field-selector type=Warning
+begin gpu.releases releases
+begin gpu.operators get deployments --all-namespaces --selector app.kubernetes.io/component=gpu-operator
+begin gpu.objects get deployments,daemonsets,pods --namespace "$namespace"
+begin gpu.events get events --namespace "$namespace" --field-selector type=Warning
+begin gpu.policies get clusterpolicies.nvidia.com
+begin gpu.nodes get nodes
+begin gpu.holders holders
