@@ -169,6 +169,22 @@ def deploy_ollama(inventory: Site, hosts: str, request: Request) -> int:
     return run.carry_out(inventory, clusters, request, functools.partial(deploy.prepare, inventory))
 
 
+@changing(
+    update="pull also what is there already: tags that have moved move here too",
+    repair="remove damaged blobs on staging, and pull their models again",
+    direct="every node copies from staging itself",
+)
+def pull_models(
+    inventory: Site, hosts: str, request: Request, update: bool = False, repair: bool = False, direct: bool = False
+) -> int:
+    """Bring the declared models to staging, then to every node, verified, and serve them."""
+    from scout_ollama import models, run, selection
+
+    clusters = selection.whole_clusters(inventory, hosts, "pull-models")
+    propose = functools.partial(models.propose, update=update, repair=repair, direct=direct)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+
+
 @changing()
 def remove_ollama(inventory: Site, hosts: str, request: Request) -> int:
     """Take Ollama away from whole clusters; models, images and K3s's settings stay on the hosts."""
