@@ -185,6 +185,26 @@ def pull_models(
     return run.carry_out(inventory, clusters, request, run.unprepared(propose))
 
 
+@task(auto_shortflags=False, help=_help(*READS))
+@command
+def list_models(_: Context, hosts: str = "ollama", site: str = "", json: bool = False) -> int:
+    """Show every model against staging, each node, its memory and models.lock, and what does not agree."""
+    from scout_ollama import models
+
+    return models.list_models(_site(site), hosts, as_json=json)
+
+
+@changing(deep="hash everything, also what was hashed before and is the same file still")
+def verify_models(inventory: Site, hosts: str, request: Request, deep: bool = False) -> int:
+    """Make sure of every blob that is wanted or published, on staging and on every node."""
+    from scout_ollama import models, run, selection
+
+    clusters = selection.whole_clusters(inventory, hosts, "verify-models")
+    return run.carry_out(
+        inventory, clusters, request, run.unprepared(functools.partial(models.propose_verify, deep=deep))
+    )
+
+
 @changing()
 def remove_ollama(inventory: Site, hosts: str, request: Request) -> int:
     """Take Ollama away from whole clusters; models, images and K3s's settings stay on the hosts."""

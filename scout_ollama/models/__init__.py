@@ -4,6 +4,8 @@
 """
 
 from scout_ollama.models.command import propose, prove
+from scout_ollama.models.list_command import command as list_models
 from scout_ollama.models.stages import Bringing, stages_for
+from scout_ollama.models.verify_command import propose as propose_verify
 
-__all__ = ["Bringing", "propose", "prove", "stages_for"]
+__all__ = ["Bringing", "list_models", "propose", "propose_verify", "prove", "stages_for"]
