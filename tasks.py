@@ -205,6 +205,26 @@ def verify_models(inventory: Site, hosts: str, request: Request, deep: bool = Fa
     )
 
 
+@changing(to="set to go back to (default: the one before the newest)")
+def rollback_models(inventory: Site, hosts: str, request: Request, to: int = 0) -> int:
+    """Serve the models of an earlier set again, without copying; inv audit names the sets."""
+    from scout_ollama import models, run, selection
+
+    clusters = selection.whole_clusters(inventory, hosts, "rollback-models")
+    propose = functools.partial(models.propose_rollback, to=to or None)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+
+
+@changing(keep="how many of the newest sets keep their blobs")
+def prune_models(inventory: Site, hosts: str, request: Request, keep: int = 3) -> int:
+    """Remove from every node the models and blobs that none of its newest sets names."""
+    from scout_ollama import models, run, selection
+
+    clusters = selection.whole_clusters(inventory, hosts, "prune-models")
+    propose = functools.partial(models.propose_prune, keep=keep)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+
+
 @changing()
 def remove_ollama(inventory: Site, hosts: str, request: Request) -> int:
     """Take Ollama away from whole clusters; models, images and K3s's settings stay on the hosts."""

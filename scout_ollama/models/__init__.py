@@ -5,7 +5,18 @@
 
 from scout_ollama.models.command import propose, prove
 from scout_ollama.models.list_command import command as list_models
+from scout_ollama.models.prune_command import propose as propose_prune
+from scout_ollama.models.rollback_command import propose as propose_rollback
 from scout_ollama.models.stages import Bringing, stages_for
 from scout_ollama.models.verify_command import propose as propose_verify
 
-__all__ = ["Bringing", "list_models", "propose", "propose_verify", "prove", "stages_for"]
+__all__ = [
+    "Bringing",
+    "list_models",
+    "propose",
+    "propose_prune",
+    "propose_rollback",
+    "propose_verify",
+    "prove",
+    "stages_for",
+]

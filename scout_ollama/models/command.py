@@ -33,7 +33,7 @@ def prove(job: Job, bringing: Bringing, troubles: Troubles) -> Proved:
     """Ask every node for every model that was published; if all hold, ``models.lock`` has what each tag means."""
     if bringing.published is None:
         return Proved(job.say)
-    proved = proving.prove(job, bringing.found, bringing.published, troubles)
+    proved = proving.prove(job, bringing.found.nodes, bringing.found.pods, bringing.published, troubles)
     if bringing.found.place.host.name not in troubles:
         proved.troubles += lacking.troubles(bringing.found)
     everywhere = not troubles and not proved.troubles

@@ -42,8 +42,8 @@ class CopyBlobs:
     @property
     def title(self) -> str:
         """``copy N blobs, SIZE``."""
-        count = len(self.blobs)
-        return f"copy {count} blob{'' if count == 1 else 's'}, {sizes.shown(sum(blob.size for blob in self.blobs))}"
+        size = sizes.shown(sum(blob.size for blob in self.blobs))
+        return f"copy {sizes.counted(len(self.blobs), 'blob')}, {size}"
 
     def difference(self) -> list[str]:
         """Each blob with its size."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
-from scout_ollama.models import needs
+from scout_ollama.models import needs, sizes
 from scout_ollama.models.survey import Found
 from scout_ollama.store import Manifest, ModelName
 
@@ -31,9 +31,8 @@ def _damaged(found: Found) -> Iterator[Trouble]:
             what = "damaged" if size == blob.size else f"{size} of {blob.size} bytes"
             lines.append(f"{model.name}: blob {blob.digest.removeprefix('sha256:')[:12]} is {what}")
     if digests:
-        many = len(digests) > 1
         yield Trouble(
-            f"{len(digests)} blob{'s' if many else ''} in {found.place.store} {'are' if many else 'is'} damaged",
+            f"damaged: {sizes.counted(len(digests), 'blob')} in {found.place.store}",
             host=found.place.host.name,
             why="\n".join([*lines, "Ollama takes them for whole, also when it pulls again; no node gets them"]),
             next=f"inv pull-models --hosts {found.cluster} --repair",

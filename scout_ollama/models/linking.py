@@ -22,8 +22,8 @@ class LinkBlobs:
     @property
     def title(self) -> str:
         """``take over N blobs``."""
-        count, size = len(self.blobs), sum(blob.size for blob in self.blobs)
-        return f"take over {count} blob{'' if count == 1 else 's'}, {sizes.shown(size)}, from its own pull"
+        size = sizes.shown(sum(blob.size for blob in self.blobs))
+        return f"take over {sizes.counted(len(self.blobs), 'blob')}, {size}, from its own pull"
 
     def difference(self) -> list[str]:
         """Each blob with its size."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from scout_ollama import proof
 from scout_ollama.checks import Finding
@@ -10,18 +10,20 @@ from scout_ollama.facts import Section
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host
 from scout_ollama.job import Job, Troubles
-from scout_ollama.models import pods, stored
+from scout_ollama.models import pods, sizes, stored
+from scout_ollama.models.pods import Pod
 from scout_ollama.models.sets import ModelSet
-from scout_ollama.models.survey import Found
 from scout_ollama.proposal import Proved
 from scout_ollama.store import ModelName
 
 
-def prove(job: Job, found: Found, published: ModelSet, troubles: Troubles) -> Proved:
+def prove(
+    job: Job, nodes: Iterable[str], pods_of: Mapping[str, Pod], published: ModelSet, troubles: Troubles
+) -> Proved:
     """Ask each node's pod for its list and for every model of the set; where no pod serves, look at the store."""
     proved = Proved(job.say)
-    names = [name for name in found.nodes if name not in troubles]
-    serving = {name: pod.address for name, pod in found.pods.items() if name in names}
+    names = [name for name in nodes if name not in troubles]
+    serving = {name: pod.address for name, pod in pods_of.items() if name in names}
     about = ["tags", *map(str, published.manifests)]
     asked = job.fleet.read(lambda remote: pods.read(remote, serving[remote.host.name], about), list(serving))
     count = _counted(published)
@@ -62,5 +64,4 @@ def _differs(host: Host) -> Finding:
 
 
 def _counted(published: ModelSet) -> str:
-    count = len(published.manifests)
-    return f"{count} model{'' if count == 1 else 's'}"
+    return sizes.counted(len(published.manifests), "model")

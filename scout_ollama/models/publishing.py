@@ -42,7 +42,7 @@ class Publish:
     @property
     def title(self) -> str:
         """``publish set N``, ``load …``."""
-        publish = f"publish set {self.number} of {len(self.wanted.manifests)} models"
+        publish = f"publish set {self.number} of {sizes.counted(len(self.wanted.manifests), 'model')}"
         return publish + (f", load {', '.join(map(str, self.load))}" if self.load else "")
 
     def difference(self) -> list[str]:

@@ -23,8 +23,7 @@ class RemoveBlobs:
     @property
     def title(self) -> str:
         """``remove N damaged blobs``."""
-        count = len(self.blobs)
-        return f"remove {count} damaged blob{'' if count == 1 else 's'} from {self.store}"
+        return f"remove {sizes.counted(len(self.blobs), 'damaged blob')} from {self.store}"
 
     def difference(self) -> list[str]:
         """Each blob with the size that it should have."""

@@ -1,4 +1,4 @@
-"""Sizes, rates and times as a person reads them."""
+"""Numbers, sizes, rates and times as a person reads them."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def left(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many: ``1 blob``, ``3 blobs``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

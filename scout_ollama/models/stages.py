@@ -163,17 +163,23 @@ class Bringing:
             lines: list[str] = []
             for model in self.found.wanted:
                 manifest, text = known.get(model.name), self.found.source.text_of(model.name)
-                if model.name not in changing and text and node.text_of(model.name) == text:
+                there = node.text_of(model.name)
+                if there and (there == text if model.name not in changing else _same(there, manifest)):
                     continue
                 new = {d: s for d, s in (manifest.blobs if manifest else {}).items() if not node.is_there(d, s)}
                 sizes_of |= new
-                sign = "~" if node.text_of(model.name) else "+"
+                sign = "~" if there else "+"
                 lines.append(f"{sign} {model.name} {sizes.shown(sum(new.values())) if manifest else 'of unknown size'}")
             if lines:
                 total = sizes.shown(sum(sizes_of.values()))
-                title = f"copy about {total}, publish {len(lines)} model{'' if len(lines) == 1 else 's'}"
+                title = f"copy about {total}, publish {sizes.counted(len(lines), 'model')}"
                 changes.append(Expected(host, title, tuple(lines)))
         return changes
+
+
+def _same(text: bytes, manifest: Manifest | None) -> bool:
+    """Whether a node's manifest names what will be pulled: then it is only fetched anew at the source."""
+    return manifest is not None and Manifest.parse(text).blobs == manifest.blobs
 
 
 @dataclass(frozen=True)

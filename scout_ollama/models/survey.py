@@ -40,25 +40,22 @@ def take(job: Job) -> Found:
     """
     where = place.of(job)
     source = read_source(job, where)
+    nodes, troubles = read_nodes(job)
+    models = wanted.of(job.ollama)
+    pulled = list(dict.fromkeys(model.pulled for model in models))
+    told = job.fleet.read(lambda remote: registry.read(remote, pulled), [where.host.name]).ok
+    known = told.get(where.host.name, {})
+    return Found(job.cluster.name, where, models, source, nodes, troubles, pods.find(job, troubles), known)
+
+
+def read_nodes(job: Job) -> tuple[dict[str, Stored], Troubles]:
+    """Read the stores of all GPU hosts at once; return those that are stores, and the others' troubles."""
     read = job.fleet.read(lambda remote: stored.read(remote, job.ollama.store), [h.name for h in job.ollama_hosts])
     troubles = dict(read.failed)
     for name, found in read.ok.items():
         if found.flaw:
             troubles[name] = _no_store(job.cluster.hosts[name], job.ollama.store, found.flaw)
-    nodes = {name: found for name, found in read.ok.items() if name not in troubles}
-    models = wanted.of(job.ollama)
-    pulled = list(dict.fromkeys(model.pulled for model in models))
-    told = job.fleet.read(lambda remote: registry.read(remote, pulled), [where.host.name]).ok
-    return Found(
-        job.cluster.name,
-        where,
-        models,
-        source,
-        nodes,
-        troubles,
-        pods.find(job, troubles),
-        told.get(where.host.name, {}),
-    )
+    return {name: found for name, found in read.ok.items() if name not in troubles}, troubles
 
 
 def read_source(job: Job, where: Place) -> Stored:

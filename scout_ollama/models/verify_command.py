@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from scout_ollama.changes import Change, Plan, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.job import Job, Troubles
-from scout_ollama.models import lacking, needs, proving, stored, survey
+from scout_ollama.models import lacking, needs, proving, sizes, stored, survey
 from scout_ollama.models.blob import Blob
 from scout_ollama.models.sets import ModelSet, closure
 from scout_ollama.models.stored import Stored
@@ -61,7 +61,7 @@ def _prove(job: Job, found: Found, troubles: Troubles) -> Proved:
     read = job.fleet.read(lambda remote: stored.read(remote, job.ollama.store), list(found.nodes))
     now = Found(found.cluster, found.place, found.wanted, source, read.ok, pods=found.pods, registry=found.registry)
     published = _served(now)
-    proved = proving.prove(job, now, published, troubles)
+    proved = proving.prove(job, now.nodes, now.pods, published, troubles)
     proved.troubles += lacking.troubles(now)
     if not lacking.troubles(now):
         host = found.place.host.name
@@ -76,7 +76,7 @@ def _prove(job: Job, found: Found, troubles: Troubles) -> Proved:
 
 def _damaged(job: Job, host: str, blobs: list[Blob]) -> Trouble:
     return Trouble(
-        f"{len(blobs)} blob{'' if len(blobs) == 1 else 's'} of its models are missing or damaged",
+        f"missing or damaged: {sizes.counted(len(blobs), 'blob')} of its models",
         host=host,
         why="\n".join(f"blob {blob.digest.removeprefix('sha256:')[:12]} of {blob.size} bytes" for blob in blobs),
         next=f"inv pull-models --hosts {job.cluster.name}: it copies them anew",

@@ -29,8 +29,8 @@ class VerifyBlobs:
     @property
     def title(self) -> str:
         """``verify N blobs, SIZE``."""
-        count = len(self.blobs)
-        return f"verify {count} blob{'' if count == 1 else 's'}, {sizes.shown(sum(blob.size for blob in self.blobs))}"
+        size = sizes.shown(sum(blob.size for blob in self.blobs))
+        return f"verify {sizes.counted(len(self.blobs), 'blob')}, {size}"
 
     def difference(self) -> list[str]:
         """Why, and what of it stays."""
