@@ -77,5 +77,5 @@ def test_every_command_that_a_message_or_a_document_names_is_one_that_there_is()
         check=True,
     ).stdout.splitlines()
     assert len(named) > 50
-    to_come = {"pull-models", "install-gpu-operator"}
+    to_come = {"install-gpu-operator"}
     assert {line.split()[1] for line in named} - to_come <= set(Collection.from_module(tasks).task_names)

@@ -1,7 +1,7 @@
 """What stands for registry.ollama.ai in a lab: models in the docker-registry behind Harbor's front, on staging.
 
 `python3 -m lab.standins.model_registry [NAME[=SEED] …]` puts them there; another SEED gives a name other weights, as
-when a tag moves.
+when a tag moves, and the SEED `broken` gives it weights that no runner can load.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ HOST = "registry.ollama.ai"
 MODELS = ("tiny:latest", "small:latest", "gemma4:31b")
 
 
+_NO_WEIGHTS = b"these are no weights\n" * 1000
+
+
 def push(registry: Registry, name: str, seed: str = "") -> str:
     """Put a model into the registry; its manifest's digest."""
     with tempfile.TemporaryDirectory() as directory:
-        model = models.add(Path(directory), name, seed=seed)
+        model = models.add(Path(directory), name, seed=seed, content=_NO_WEIGHTS if seed == "broken" else None)
         repository = f"{model.name.namespace}/{model.name.model}"
         for blob in (Path(directory) / "blobs").iterdir():
             registry.push_blob(repository, blob.read_bytes())

@@ -92,12 +92,20 @@ class SeededModel:
 
 
 def add(
-    root: Path, name: str = DEFAULT_NAME, *, parameters: dict[str, Any] | None = None, seed: str = ""
+    root: Path,
+    name: str = DEFAULT_NAME,
+    *,
+    parameters: dict[str, Any] | None = None,
+    seed: str = "",
+    content: bytes | None = None,
 ) -> SeededModel:
-    """Put the model `name` into the store at `root`, as if pulled. Another name or `seed` has other weights."""
+    """Put the model `name` into the store at `root`, as if pulled. Another name or `seed` has other weights.
+
+    `content` are weights that are to be wrong.
+    """
     store, parsed = Store(root), _parse(name)
     layers = [
-        _blob(store, weights(seed or parsed.short), "model"),
+        _blob(store, content or weights(seed or parsed.short), "model"),
         _blob(store, TEMPLATE.encode(), "template"),
         _blob(store, LICENSE.encode(), "license"),
         _blob(store, golang.encode_json(dict(sorted((parameters or {"temperature": 0}).items()))), "params"),

@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from lab.standins.ollama.names import Name
 from lab.standins.ollama.store import MANIFEST_TYPE, Layer, Manifest, Store
 
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+WAITS = Path("/etc/lab/pull-waits")
 _PIECE = 1 << 20
 _SECONDS = 30
 
@@ -71,11 +73,19 @@ def _download(store: Store, registry: Registry, layer: Layer) -> Values:
     with partial.open("wb") as file:
         file.truncate(layer.size)
         for piece in registry.blob(layer.digest):
+            yield from _held(registry.name, layer)
             done += file.write(piece)
             part.write_text(json.dumps({"N": 0, "Offset": 0, "Size": layer.size, "Completed": done}))
             yield _progress(layer, done)
     part.unlink(missing_ok=True)
     partial.rename(final)
+
+
+def _held(name: Name, layer: Layer) -> Values:
+    """Stand still, as behind a slow registry, while `/etc/lab/pull-waits` names the model."""
+    while WAITS.exists() and name.short in WAITS.read_text().split():
+        yield _progress(layer, 0)
+        time.sleep(0.1)
 
 
 def _progress(layer: Layer, done: int) -> dict[str, Any]:
