@@ -14,10 +14,11 @@ PULLED = ".scout-ollama/pulled"
 
 @dataclass(frozen=True)
 class Place:
-    """A store that models are pulled into, and the host on which that is done and looked at."""
+    """A store that models are pulled into: the host that has it, and the server through which a Job is run there."""
 
     cluster: Cluster
     host: Host
+    server: Host
     store: str
     is_staging: bool
 
@@ -39,5 +40,7 @@ def of(job: Job) -> Place:
     """
     staging = job.site.staging_of(job.cluster)
     if staging and (job.cluster.air_gapped or job.ollama.source == "nfs"):
-        return Place(staging, staging.hosts[staging.servers[0]], staging.ollama_nfs_path, is_staging=True)
-    return Place(job.cluster, job.ollama_hosts[0], f"{job.ollama.store}/{PULLED}", is_staging=False)
+        server = staging.hosts[staging.servers[0]]
+        return Place(staging, server, server, staging.ollama_nfs_path, is_staging=True)
+    server, node = job.cluster.hosts[job.servers[0]], job.ollama_hosts[0]
+    return Place(job.cluster, node, server, f"{job.ollama.store}/{PULLED}", is_staging=False)

@@ -10,7 +10,7 @@ from scout_ollama.facts import Section
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host
 from scout_ollama.job import Job, Troubles
-from scout_ollama.models import pods, sizes, stored
+from scout_ollama.models import pods, sizes, stored, survey
 from scout_ollama.models.pods import Pod
 from scout_ollama.models.sets import ModelSet
 from scout_ollama.proposal import Proved
@@ -31,7 +31,8 @@ def prove(
         host = job.cluster.hosts[name]
         proved.add(list(of_pod(host, published, sections)), name, f"Ollama lists and opens {count} as published")
     idle = [name for name in names if name not in serving]
-    looked = job.fleet.read(lambda remote: stored.read(remote, job.ollama.store), idle)
+    directory = survey.store_of(job)
+    looked = job.fleet.read(lambda remote: stored.read(remote, directory), idle)
     for name, store in looked.ok.items():
         same = all(store.text_of(model) == text for model, text in published.manifests.items())
         finding = [] if same else [_differs(job.cluster.hosts[name])]

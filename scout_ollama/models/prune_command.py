@@ -19,6 +19,7 @@ def propose(job: Job, *, keep: int) -> Proposal:
     if keep < 1:
         what = "the set that is served is always kept"
         raise Trouble(what, why=f"--keep is {keep}", next=f"inv prune-models --hosts {cluster} --keep 1")
+    survey.require_copies(job, "prune-models")
     nodes, troubles = survey.read_nodes(job)
     published = needs.latest(nodes.values())
     if published is None:

@@ -40,8 +40,8 @@ class PullModels:
 
     @property
     def host(self) -> str:
-        """The host through which the Job is run."""
-        return self.place.host.name
+        """The server through which the Job is run."""
+        return self.place.server.name
 
     @property
     def title(self) -> str:
@@ -81,7 +81,7 @@ class PullModels:
             "the models could not be pulled",
             host=self.host,
             why="\n".join(filter(None, [told, *(f"log: {line}" for line in lines[-8:])])),
-            next=on(self.place.host, f"sudo k3s kubectl logs -n {NAMESPACE} job/{self.place.job}"),
+            next=on(self.place.server, f"sudo k3s kubectl logs -n {NAMESPACE} job/{self.place.job}"),
         )
 
 

@@ -18,8 +18,9 @@ def propose(job: Job, to: int | None) -> Proposal:
     """Propose to publish the set ``to`` again, or the one before the newest.
 
     Raises:
-        Trouble: no node keeps it.
+        Trouble: no node keeps it, or the nodes serve from the share.
     """
+    survey.require_copies(job, "rollback-models")
     nodes, troubles = survey.read_nodes(job)
     kept = {number: found for node in nodes.values() for number, found in node.sets.items()}
     newest = max(kept, default=0)

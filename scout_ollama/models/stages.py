@@ -82,8 +82,8 @@ class Bringing:
     def _read_again(self) -> None:
         """Read the stores anew: what was pulled, verified or copied since is there now."""
         where, job = self.found.place, self.job
-        source = survey.read_source(job, where)
-        nodes = job.fleet.read(lambda remote: stored.read(remote, job.ollama.store), list(self.found.nodes)).ok
+        source, store = survey.read_source(job, where), survey.store_of(job)
+        nodes = job.fleet.read(lambda remote: stored.read(remote, store), list(self.found.nodes)).ok
         self.found = replace(self.found, source=source, nodes=nodes)
 
     def _verify_again(self) -> list[Stage]:
@@ -98,7 +98,7 @@ class Bringing:
         changes: list[Change] = []
         if blobs := needs.unverified(source, wanted):
             changes.append(VerifyBlobs(where.host.name, where.store, tuple(blobs), self.job.say))
-        for name, node in self.found.nodes.items():
+        for name, node in self.found.nodes.items() if not survey.is_shared(self.job) else ():
             if blobs := needs.unverified(node, wanted):
                 changes.append(VerifyBlobs(name, self.job.ollama.store, tuple(blobs), self.job.say))
         return Stage("verify", tuple(changes))
@@ -112,6 +112,8 @@ class Bringing:
         job, where, nodes = self.job, self.found.place, self.found.nodes
         wanted = needs.publishable(self.found)
         self.published = wanted
+        if survey.is_shared(job):
+            return [Stage("publish", tuple(self._publish(wanted)), one_at_a_time=True)]
         missing = {name: needs.missing(node, wanted) for name, node in nodes.items()}
         refused = [
             Refused(name, _no_space(job, name, lack))
@@ -141,11 +143,11 @@ class Bringing:
         changes = [
             publishing.publish(
                 self.job.cluster.hosts[name],
-                self.job.ollama.store,
+                survey.store_of(self.job),
                 number,
                 wanted,
                 node,
-                copied=[blob.digest for blob in needs.missing(node, wanted)],
+                copied=[] if survey.is_shared(self.job) else [blob.digest for blob in needs.missing(node, wanted)],
                 pod=self.found.pods.get(name),
                 preload=preload,
                 say=self.job.say,
@@ -171,8 +173,10 @@ class Bringing:
                 sign = "~" if there else "+"
                 lines.append(f"{sign} {model.name} {sizes.shown(sum(new.values())) if manifest else 'of unknown size'}")
             if lines:
-                total = sizes.shown(sum(sizes_of.values()))
-                title = f"copy about {total}, publish {sizes.counted(len(lines), 'model')}"
+                how = f"copy about {sizes.shown(sum(sizes_of.values()))}, publish"
+                if survey.is_shared(self.job):
+                    how = "serve from the share"
+                title = f"{how} {sizes.counted(len(lines), 'model')}"
                 changes.append(Expected(host, title, tuple(lines)))
         return changes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scout_ollama import manifests
 from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host
@@ -50,12 +51,40 @@ def take(job: Job) -> Found:
 
 def read_nodes(job: Job) -> tuple[dict[str, Stored], Troubles]:
     """Read the stores of all GPU hosts at once; return those that are stores, and the others' troubles."""
-    read = job.fleet.read(lambda remote: stored.read(remote, job.ollama.store), [h.name for h in job.ollama_hosts])
+    store = store_of(job)
+    read = job.fleet.read(lambda remote: stored.read(remote, store), [host.name for host in job.ollama_hosts])
     troubles = dict(read.failed)
     for name, found in read.ok.items():
         if found.flaw:
-            troubles[name] = _no_store(job.cluster.hosts[name], job.ollama.store, found.flaw)
+            host = job.cluster.hosts[name]
+            troubles[name] = (
+                _no_mount(host, store, found.flaw) if is_shared(job) else _no_store(host, store, found.flaw)
+            )
     return {name: found for name, found in read.ok.items() if name not in troubles}, troubles
+
+
+def store_of(job: Job) -> str:
+    """Return the directory on each node that its pod serves from."""
+    return manifests.store_path(job.site, job.cluster)
+
+
+def is_shared(job: Job) -> bool:
+    """Whether the nodes serve from staging's share itself: there is no copy, and what is on the share is served."""
+    return job.ollama.source == "nfs"
+
+
+def require_copies(job: Job, command: str) -> None:
+    """Make sure that the nodes have copies of their own.
+
+    Raises:
+        Trouble: they serve from the share.
+    """
+    if is_shared(job):
+        raise Trouble(
+            f"{job.cluster.name} serves from the share {store_of(job)}",
+            why=f"its nodes have no models of their own that {command} could change: ollama.source is nfs",
+            next=f"inv list-models --hosts {job.cluster.name}",
+        )
 
 
 def read_source(job: Job, where: Place) -> Stored:
@@ -78,6 +107,15 @@ def _no_share(where: Place, flaw: str) -> Trouble:
         why=f"{flaw}\nit may not be mounted; nothing is pulled, and no node is touched",
         next=on(where.host, f"findmnt {where.store}; sudo mount {where.store}")
         + f"; a new share needs {where.store}/blobs and {where.store}/manifests",
+    )
+
+
+def _no_mount(host: Host, store: str, flaw: str) -> Trouble:
+    return Trouble(
+        f"the share {store} is not mounted, or stale",
+        host=host.name,
+        why=f"{flaw}\nits pod serves from there: ollama.source is nfs",
+        next=on(host, f"findmnt {store}; sudo umount -l {store}; sudo mount {store}"),
     )
 
 

@@ -29,7 +29,7 @@ def propose(job: Job, *, deep: bool) -> Proposal:
     changes: list[Change] = []
     if at_source:
         changes.append(VerifyBlobs(where.host.name, where.store, tuple(at_source), job.say))
-    for name, node in found.nodes.items():
+    for name, node in found.nodes.items() if not survey.is_shared(job) else ():
         if blobs := _to_hash(node, _served(found).blobs, deep=deep):
             changes.append(VerifyBlobs(name, job.ollama.store, tuple(blobs), job.say))
     return Proposal(
@@ -58,7 +58,8 @@ def _served(found: Found) -> ModelSet:
 def _prove(job: Job, found: Found, troubles: Troubles) -> Proved:
     """Read the records again, and ask each node's Ollama."""
     source = survey.read_source(job, found.place)
-    read = job.fleet.read(lambda remote: stored.read(remote, job.ollama.store), list(found.nodes))
+    store = survey.store_of(job)
+    read = job.fleet.read(lambda remote: stored.read(remote, store), list(found.nodes))
     now = Found(found.cluster, found.place, found.wanted, source, read.ok, pods=found.pods, registry=found.registry)
     published = _served(now)
     proved = proving.prove(job, now.nodes, now.pods, published, troubles)
@@ -67,7 +68,7 @@ def _prove(job: Job, found: Found, troubles: Troubles) -> Proved:
         host = found.place.host.name
         job.say(host, f"every blob in {found.place.store} that is wanted has its digest")
         proved.lines.append((host, "every blob that is wanted has its digest"))
-    for name, node in read.ok.items():
+    for name, node in read.ok.items() if not survey.is_shared(job) else ():
         proved.troubles += [_damaged(job, name, wrong)] if (wrong := needs.missing(node, published)) else []
         if not wrong:
             proved.add([], name, f"all {len(published.blobs)} blobs of its models have their digests")

@@ -4,6 +4,7 @@
 # Standard input, lines, the last one "end": unload MODEL; manifest PATH; blob NAME; set NUMBER. Made in this order.
 set -eu
 store=$1 state=$2/models address=$3
+pulled=$store/.scout-ollama/pulled # what this node pulled itself, if it did: the same files by another name
 wanted=$(cat)
 case $wanted in
 *end) ;;
@@ -17,7 +18,7 @@ all unload | while read -r model; do
 done
 cd "$store/manifests"
 all manifest | while read -r path; do
-    rm -f "$path"
+    rm -f "$path" "$pulled/manifests/$path"
     # Ollama would stumble over an empty directory.
     rmdir -p --ignore-fail-on-non-empty "$(dirname "$path")" 2>/dev/null || true
 done
@@ -27,7 +28,7 @@ all blob | while read -r blob; do
     if grep -rqF "sha256:${blob#sha256-}" .; then
         echo "$blob stays: a manifest names it now"
     else
-        rm -f "$store/blobs/$blob"
+        rm -f "$store/blobs/$blob" "$pulled/blobs/$blob"
     fi
 done
 all set | while read -r number; do rm -f "$state/$number.json"; done

@@ -15,9 +15,11 @@ set -eu
 store=$1 state=$2/models number=$3 address=$4
 manifests=$store/manifests own=$store/.scout-ollama
 LOAD_SECONDS=7200
-mkdir -p "$state" "$own"
+mkdir -p "$state"
 umask 022
-work=$(mktemp -d "$own/publish.XXXXXX") # on the store's own file system: a rename crosses none
+# On the store's own file system, as a rename crosses none. In a share that is mounted read-only there is nothing to rename.
+mkdir -p "$own" 2>/dev/null && [ -w "$own" ] || own=$state
+work=$(mktemp -d "$own/publish.XXXXXX")
 chmod 755 "$work"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM

@@ -15,8 +15,8 @@ ask() {
     exec 3>&-
 }
 fail() {
+    sed 's/^/ollama: /' "$log" | tail -n 8
     printf '%s\n' "failed: $*"
-    sed 's/^/ollama: /' "$log" | tail -n 15
     exit 1
 }
 

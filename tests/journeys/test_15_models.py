@@ -149,7 +149,7 @@ def test_6_a_tag_that_moved_stays_until_it_is_asked_for(lab: Lab, site: Operator
     push(staging, "small:latest=second")
     assert "phi: nothing to do" in pull(site).err
     plan = pull(site, "--update", "--plan")
-    assert re.search(r"~ small:latest 156 kB", plan.err), plan.err
+    assert re.search(r"~ small:latest 157 kB", plan.err), plan.err
     with asking(lab.host("scout-prod-1"), (lab.site / "secrets/ca.crt").read_text()) as got:
         said = pull(site, "--update", "--yes")
     assert said.status == 0, said.err
@@ -331,3 +331,63 @@ def test_a_scout_that_uses_a_shared_ollama_is_told_who_owns_its_models(site: Ope
     assert said.status == 1
     assert "scout-prod uses the Ollama of phi, which owns its version and its models" in said.err
     assert "inv pull-models --hosts phi" in said.err
+
+
+# -- other ways to serve
+
+
+def test_without_an_air_gap_a_node_pulls_and_the_others_get_it_from_there(lab: Lab, site: Operator) -> None:
+    """Here with a registry that the node can reach, and trusts, because the test says so."""
+    node = lab.host("phi-gpu-1")
+    registry = f"{lab.host('staging-1').address} registry.ollama.ai"
+    authorities = "/etc/ssl/certs/ca-certificates.crt"
+    node.run(["sh", "-ec", f'echo "{registry}" >>/etc/hosts; touch {authorities}; cp {authorities} /run/authorities'])
+    node.run(["tee", authorities], input=(lab.site / "secrets/ca.crt").read_text())
+    push(lab.host("staging-1"), "open:latest")
+    site.edit("phi", lambda phi: phi.update(air_gapped=False))
+    want(site, "tiny:latest", "small:latest", "open:latest", variant=True)
+    try:
+        said = pull(site)
+        assert said.status == 0, said.err
+        assert re.search(r"^phi-gpu-1 +pull .*open:latest", said.err, re.MULTILINE), said.err
+        assert re.search(r"^phi-gpu-1 +take over \d+ blobs", said.err, re.MULTILINE), said.err
+        assert "open:latest" in served(lab)
+        assert "phi: nothing to do" in pull(site).err
+        want(site, "tiny:latest", "small:latest", variant=True)
+        assert pull(site).status == 0
+        assert site.inv("prune-models", "--hosts", "phi", "--keep", "1", "--yes").status == 0
+        assert node.run(["find", STORE, "-path", "*open*"]).stdout == ""
+    finally:
+        site.edit("phi", lambda phi: phi.update(air_gapped=True))
+        want(site, "tiny:latest", "small:latest", variant=True)
+        node.run(["sh", "-ec", f'sed -i "/registry.ollama.ai/d" /etc/hosts; cp /run/authorities {authorities}'])
+
+
+def test_from_the_share_itself_nothing_is_copied_and_a_stale_mount_is_told(lab: Lab, site: Operator) -> None:
+    for name in NODES:
+        lab.host(name).run(["mkdir", "-p", SHARE])
+    mounted = NODES[:2]
+    for name in mounted:
+        lab.host(name).run(["mount", "-t", "nfs", f"staging-1:{SHARE}", SHARE, "-o", "ro"])
+    site.edit("phi", lambda phi: phi["ollama"].update(source="nfs"))
+    push(lab.host("staging-1"), "shared:latest")
+    want(site, "tiny:latest", "small:latest", "shared:latest", variant=True)
+    try:
+        said = pull(site)
+        assert_told(said, "phi-gpu-3", "the share /srv/nfs/ollama is not mounted, or stale", next="findmnt")
+        assert not re.search(r"^phi-gpu-\d +copy", said.err, re.MULTILINE)
+        lab.host("phi-gpu-3").run(["mount", "-t", "nfs", f"staging-1:{SHARE}", SHARE, "-o", "ro"])
+        deployed = site.deploy()
+        assert deployed.status == 0, deployed.err
+        said = pull(site)
+        assert said.status == 0, said.err
+        assert "shared:latest" in served(lab)
+        assert lab.host("phi-gpu-1").run(["find", STORE, "-path", "*shared*"]).stdout == ""
+        refused = site.inv("prune-models", "--hosts", "phi", "--plan")
+        assert "phi serves from the share /srv/nfs/ollama" in refused.err
+    finally:
+        site.edit("phi", lambda phi: phi["ollama"].update(source="local"))
+        want(site, "tiny:latest", "small:latest", variant=True)
+        assert site.deploy().status == 0
+        for name in NODES:
+            lab.host(name).run(["umount", SHARE], check=False)

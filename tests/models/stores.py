@@ -20,7 +20,8 @@ from tests.test_run import ROOT
 
 SITE = load_site(ROOT / "hosts")
 STAGING = SITE.clusters["staging"]
-PLACE = Place(STAGING, STAGING.hosts["staging-1"], "/nfs/ollama", is_staging=True)
+STAGING_1 = STAGING.hosts["staging-1"]
+PLACE = Place(STAGING, STAGING_1, STAGING_1, "/nfs/ollama", is_staging=True)
 TINY, SMALL, LONG = (ModelName.parse(name) for name in ("tiny:latest", "small:latest", "tiny-long:latest"))
 NODES = ("phi-gpu-1", "phi-gpu-2", "phi-gpu-3")
 

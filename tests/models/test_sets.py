@@ -33,7 +33,7 @@ def test_a_number_that_means_two_things_is_not_used_again() -> None:
 def test_what_is_written_reads_back_and_the_same_set_is_the_same_file(models: dict[str, str]) -> None:
     one = model_set(**{name: manifest(weights) for name, weights in models.items()})
     assert ModelSet.parse(one.dump()) == one
-    turned = ModelSet(dict(reversed(one.manifests.items())))
+    turned = ModelSet(dict(reversed(list(one.manifests.items()))))
     assert turned.dump() == one.dump()
 
 
