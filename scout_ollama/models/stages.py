@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from scout_ollama.changes import Change, Expected, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.job import Job
-from scout_ollama.models import copying, needs, publishing, pulling, sizes, staging_lock, stored, survey
+from scout_ollama.models import copying, needs, pods, publishing, pulling, sizes, staging_lock, stored, survey
 from scout_ollama.models.blob import Blob
 from scout_ollama.models.copying import Source
 from scout_ollama.models.linking import LinkBlobs
@@ -80,11 +80,12 @@ class Bringing:
         return f"{'~' if self.found.source.text_of(call.model) else '+'} {call.model} {size}"
 
     def _read_again(self) -> None:
-        """Read the stores anew: what was pulled, verified or copied since is there now."""
+        """Read everything anew: what was pulled, verified or copied since is there now, and hours may have passed."""
         where, job = self.found.place, self.job
         source, store = survey.read_source(job, where), survey.store_of(job)
         nodes = job.fleet.read(lambda remote: stored.read(remote, store), list(self.found.nodes)).ok
-        self.found = replace(self.found, source=source, nodes=nodes)
+        serving = pods.find(job, self.found.troubles)
+        self.found = replace(self.found, source=source, nodes=nodes, pods=serving)
 
     def _verify_again(self) -> list[Stage]:
         self._read_again()
