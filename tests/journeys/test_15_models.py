@@ -247,7 +247,7 @@ def test_names_that_are_none_are_passed_over_and_told(site: Operator, staging: L
     finally:
         odd.unlink()
     assert said.status == 0, said.err
-    assert "1 files below /srv/nfs/ollama/manifests are no manifests" in said.err
+    assert "no manifests: 1 file below /srv/nfs/ollama/manifests" in said.err
 
 
 def test_an_unmounted_share_is_told_and_empties_no_node(lab: Lab, site: Operator, staging: LabHost) -> None:
