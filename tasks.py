@@ -199,6 +199,62 @@ def deploy_ollama(inventory: Site, hosts: str, request: Request) -> int:
     return run.carry_out(inventory, clusters, request, functools.partial(deploy.prepare, inventory))
 
 
+@changing(
+    update="pull also what is there already: tags that have moved move here too",
+    repair="remove damaged blobs on staging, and pull their models again",
+    direct="every node copies from staging itself",
+)
+def pull_models(
+    inventory: Site, hosts: str, request: Request, update: bool = False, repair: bool = False, direct: bool = False
+) -> int:
+    """Bring the declared models to staging, then to every node, verified, and serve them."""
+    from scout_ollama import models, run, selection
+
+    clusters = selection.whole_clusters(inventory, hosts, "pull-models")
+    propose = functools.partial(models.propose, update=update, repair=repair, direct=direct)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+
+
+@task(auto_shortflags=False, help=_help(*READS))
+@command
+def list_models(_: Context, hosts: str = "ollama", site: str = "", json: bool = False) -> int:
+    """Show every model against staging, each node, its memory and models.lock, and what does not agree."""
+    from scout_ollama import models
+
+    return models.list_models(_site(site), hosts, as_json=json)
+
+
+@changing(deep="hash everything, also what was hashed before and is the same file still")
+def verify_models(inventory: Site, hosts: str, request: Request, deep: bool = False) -> int:
+    """Make sure of every blob that is wanted or published, on staging and on every node."""
+    from scout_ollama import models, run, selection
+
+    clusters = selection.whole_clusters(inventory, hosts, "verify-models")
+    return run.carry_out(
+        inventory, clusters, request, run.unprepared(functools.partial(models.propose_verify, deep=deep))
+    )
+
+
+@changing(to="set to go back to (default: the one before the newest)")
+def rollback_models(inventory: Site, hosts: str, request: Request, to: int = 0) -> int:
+    """Serve the models of an earlier set again, without copying; inv audit names the sets."""
+    from scout_ollama import models, run, selection
+
+    clusters = selection.whole_clusters(inventory, hosts, "rollback-models")
+    propose = functools.partial(models.propose_rollback, to=to or None)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+
+
+@changing(keep="how many of the newest sets keep their blobs")
+def prune_models(inventory: Site, hosts: str, request: Request, keep: int = 3) -> int:
+    """Remove from every node the models and blobs that none of its newest sets names."""
+    from scout_ollama import models, run, selection
+
+    clusters = selection.whole_clusters(inventory, hosts, "prune-models")
+    propose = functools.partial(models.propose_prune, keep=keep)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
+
+
 @changing()
 def remove_ollama(inventory: Site, hosts: str, request: Request) -> int:
     """Take Ollama away from whole clusters; models, images and K3s's settings stay on the hosts."""

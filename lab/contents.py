@@ -12,6 +12,7 @@ from lab import paths
 from lab.keys import KeyPair
 from lab.record import Record
 from lab.rootfs_customize import OPERATOR, OPERATOR_ID
+from lab.standins import model_registry
 from lab.topology import ClusterSpec, HostSpec, placed
 
 K3S_VERSION = "v1.36.3+k3s1"
@@ -96,10 +97,32 @@ def of_host(record: Record, cluster: ClusterSpec, host: HostSpec, key: KeyPair) 
     for unit in _enabled(record, cluster):
         files.link(f"{_UNITS}/multi-user.target.wants/{unit}.service", f"../{unit}.service")
     if cluster.kind == "staging":
+        _add_staging(files, record, cluster, host)
         for suffix, mode in (("crt", 0o644), ("key", 0o600)):
             provided = record.site / f"secrets/{cluster.name}.{suffix}"
             files.file(f"etc/lab/tls/harbor.{suffix}", provided.read_bytes(), mode)
     return files.archive()
+
+
+def _add_staging(files: Files, record: Record, cluster: ClusterSpec, host: HostSpec) -> None:
+    """What a staging host has: its share, a way to the registry of models, its own Harbor as its mirror."""
+    authority = (record.site / "secrets/ca.crt").read_text()
+    registry = f"{record.address(host.name)} {model_registry.HOST}"
+    files.file("etc/hosts", _HOSTS_HEAD + "".join(f"{line}\n" for line in [*_names(record), registry]))
+    files.file("etc/ssl/certs/ca-certificates.crt", authority)
+    files.file("etc/rancher/k3s/harbor-ca.crt", authority)
+    files.file("etc/rancher/k3s/registries.yaml", _REGISTRIES.format(harbor=cluster.service))
+
+
+_REGISTRIES = """\
+mirrors:
+  docker.io:
+    endpoint: ["https://{harbor}"]
+    rewrite: {{"^(.*)$": "dockerhub-proxy/$1"}}
+configs:
+  {harbor}:
+    tls: {{ca_file: /etc/rancher/k3s/harbor-ca.crt}}
+"""
 
 
 def _names(record: Record) -> list[str]:

@@ -13,11 +13,13 @@ from lab.engine import Engine, choose
 from lab.keys import KeyPair
 from lab.labhost import LabHost
 from lab.record import Record
+from lab.site import NFS_DIRECTORY
 from lab.topology import DEFAULT_TOPOLOGY, ClusterSpec, HostSpec, Topology, placed
 from scout_ollama.errors import Trouble
 
 _SEED_MODELS = "lab.standins.models", "seed", "/var/lib/ollama"
 _SEED_HARBOR = "lab.standins.harbor", "seed"
+_SEED_REGISTRY = ("lab.standins.model_registry",)
 
 
 class Lab:
@@ -133,9 +135,12 @@ class Lab:
         host.wait_for_ssh()
         if self._record.k3s and "gpu" in spec.roles:
             _run_module(host, *_SEED_MODELS)
+        if cluster.kind == "staging":
+            host.run(["mkdir", "-p", f"{NFS_DIRECTORY}/blobs", f"{NFS_DIRECTORY}/manifests"])
         host.wait_for_units()
         if self._record.k3s and cluster.kind == "staging":
             _run_module(host, *_SEED_HARBOR)
+            _run_module(host, *_SEED_REGISTRY)
 
 
 def _run_module(host: LabHost, *arguments: str) -> None:

@@ -11,6 +11,7 @@ from lab.certificates import Authority
 from lab.keys import KeyPair
 from lab.record import Record
 from lab.rootfs_customize import OPERATOR
+from lab.standins import model_registry
 from lab.topology import ClusterSpec, HostSpec
 from scout_ollama.errors import Trouble
 
@@ -29,13 +30,18 @@ def write(record: Record, operator: KeyPair, host_keys: Mapping[str, KeyPair]) -
     authority = Authority.create(secrets)
     for cluster in record.topology:
         if cluster.service:
-            authority.issue([cluster.service]).write(secrets / f"{cluster.name}.crt", secrets / f"{cluster.name}.key")
+            authority.issue(_served(cluster)).write(secrets / f"{cluster.name}.crt", secrets / f"{cluster.name}.key")
         text = yaml.safe_dump(_cluster(record, cluster), sort_keys=False, width=120)
         (record.site / f"{cluster.name}.yaml").write_text(text)
     if any(_has_gpus(cluster) for cluster in record.topology):
         chart.write(record.site / "charts")
     known = [f"{_known_as(record, host)} {key.public}\n" for host, key in host_keys.items()]
     (record.site / "known_hosts").write_text("".join(known))
+
+
+def _served(cluster: ClusterSpec) -> list[str]:
+    """The names that a cluster's certificate is for; staging stands for the registry of models too."""
+    return [str(cluster.service), *([model_registry.HOST] if cluster.kind == "staging" else [])]
 
 
 def _private(file: Path, text: str) -> None:

@@ -6,7 +6,7 @@ a host is made once for the cluster, through the first server that has had no tr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -198,7 +198,8 @@ class Stage:
     With ``one_at_a_time`` the first failure keeps the rest from being tried. ``waits_for`` names the hosts that must
     have had no trouble by then, because their running pods would be replaced. ``through_server``: changes of hosts too
     are made through a server of the cluster, as it is Kubernetes that makes them. ``is_kept``: what these make of the
-    cluster is what a revision keeps, so it is kept before the first of them.
+    cluster is what a revision keeps, so it is kept before the first of them. ``settle`` returns what is to be made,
+    where that is known only when the stages before have been; ``changes`` are then what is expected of it.
     """
 
     name: str
@@ -207,6 +208,7 @@ class Stage:
     waits_for: tuple[str, ...] = ()
     through_server: bool = False
     is_kept: bool = True
+    settle: Callable[[], Sequence[Stage]] | None = None
 
     @property
     def on_hosts(self) -> list[Change]:
@@ -230,6 +232,36 @@ class Plan:
 
     def __bool__(self) -> bool:
         return any(stage.changes for stage in self.stages)
+
+
+def settled(stages: Iterable[Stage]) -> Iterator[Stage]:
+    """Return the stages as they are to be made, each settled when its turn comes.
+
+    Raises:
+        Trouble: what is to be made cannot be found out.
+    """
+    for stage in stages:
+        if stage.settle is None:
+            yield stage
+        else:
+            yield from settled(stage.settle())
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a change will be, as far as it is known before its stage is settled. It is shown, and never made."""
+
+    host: str | None
+    title: str
+    lines: tuple[str, ...]
+
+    def difference(self) -> list[str]:
+        """What is expected to differ."""
+        return list(self.lines)
+
+    def make(self, remote: Remote) -> None:
+        """Not to be called: the stage is settled first."""
+        raise AssertionError(f"{self.title} was not settled before it was made on {remote.host.name}")
 
 
 def _identity(obj: KubeObject) -> dict[str, str]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from scout_ollama import state
-from scout_ollama.changes import Change, Stage
+from scout_ollama.changes import Change, Stage, settled
 from scout_ollama.errors import HostTroubles, Trouble
 from scout_ollama.job import Job
 from scout_ollama.lock import Hold
@@ -35,7 +35,7 @@ class Making:
         self._outcome.undo = proposal.undo
         self._quiet = proposal.quiet
         to_keep = proposal.objects
-        for stage in proposal.plan.stages:
+        for stage in settled(proposal.plan.stages):
             if stage.one_at_a_time:
                 self._make_one_at_a_time(stage)
             else:

@@ -96,12 +96,37 @@ class ImageOutput(BaseModel):
     harbor: str | None = Field(description="Where Harbor has it, for an air-gapped cluster; null if it has no project.")
 
 
+class ModelCopyOutput(BaseModel):
+    """A model in one store."""
+
+    digest: str | None = Field(
+        description="Digest of its manifest, as /api/tags shows it; null if there is no good one."
+    )
+    state: str = Field(description="verified, not verified, incomplete, damaged, broken (its manifest) or absent.")
+    in_memory: bool = Field(description="Whether the node's Ollama has it in memory.")
+    in_vram: bool = Field(description="Whether all of it is in the memory of GPUs.")
+
+
+class ModelOutput(BaseModel):
+    """A model and where it is, as ``list-models`` prints it."""
+
+    cluster: str = Field(description="The cluster that serves it, or shall.")
+    model: str = Field(description="Its name, with the tag.")
+    wanted: bool = Field(description="Whether the inventory wants it.")
+    size: int | None = Field(description="Bytes of all its blobs; null if nobody knows yet.")
+    staging: ModelCopyOutput = Field(description="Where it is pulled: staging, or a node where there is no air gap.")
+    nodes: dict[str, ModelCopyOutput] = Field(description="By host name.")
+    lock: str | None = Field(description="Digest in models.lock; null if it is not there.")
+    drift: str = Field(description="What does not agree, in plain words; empty if all does.")
+
+
 DOCUMENTS: dict[str, Any] = {
     "run": dict[str, RunOutput],
     "audit": list[Record],
     "lock": dict[str, LockOutput],
     "access": list[AccessOutput],
     "images": list[ImageOutput],
+    "models": list[ModelOutput],
 }
 """``run`` is printed by every command that can change something, the others by the commands that read them."""
 

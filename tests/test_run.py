@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scout_ollama import audit, consent
-from scout_ollama.changes import Change, Plan, Stage
+from scout_ollama.changes import Change, Expected, Plan, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import load_site
@@ -130,6 +130,18 @@ def test_nothing_is_kept_of_a_run_that_leaves_the_cluster_as_it_was(made: Make, 
     outcome = made(stage(Noted("file", "phi-gpu-1", log)), objects=[])
     assert log == ["file on phi-gpu-1"]
     assert outcome.undo == ""
+
+
+def test_what_is_known_only_then_is_settled_when_its_turn_comes(made: Make, log: list[str]) -> None:
+    def settle() -> list[Stage]:
+        log.append("settled")
+        return [stage(Noted("b", "phi-gpu-2", log)), Stage("more", (), settle=lambda: [stage(Noted("c", None, log))])]
+
+    expected = Expected("phi-gpu-2", "something", ("+ of some size",))
+    outcome = made(stage(Noted("a", "phi-gpu-2", log)), Stage("later", (expected,), settle=settle))
+    assert log == ["a on phi-gpu-2", "settled", "b on phi-gpu-2", "c on phi-gpu-1"]
+    assert [title for _, title in outcome.made] == ["a", "b", "c"]
+    assert list(outcome.plan)[1].difference() == ["+ of some size"]
 
 
 # -- trouble

@@ -51,6 +51,7 @@ PROGRAMS = {
         entrypoint=("/bin/ollama",),
         arguments=("serve",),
         environment={
+            "PATH": f"{STANDINS}/ollama/bin:{PATH}",
             "OLLAMA_HOST": "0.0.0.0:11434",
             "NVIDIA_VISIBLE_DEVICES": "all",
             "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",

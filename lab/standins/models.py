@@ -91,11 +91,21 @@ class SeededModel:
         self.blob(kind).unlink()
 
 
-def add(root: Path, name: str = DEFAULT_NAME, *, parameters: dict[str, Any] | None = None) -> SeededModel:
-    """Put the model `name` into the store at `root`, as if it had been pulled. Other names have other weights."""
+def add(
+    root: Path,
+    name: str = DEFAULT_NAME,
+    *,
+    parameters: dict[str, Any] | None = None,
+    seed: str = "",
+    content: bytes | None = None,
+) -> SeededModel:
+    """Put the model `name` into the store at `root`, as if pulled. Another name or `seed` has other weights.
+
+    `content` are weights that are to be wrong.
+    """
     store, parsed = Store(root), _parse(name)
     layers = [
-        _blob(store, weights(parsed.short), "model"),
+        _blob(store, content or weights(seed or parsed.short), "model"),
         _blob(store, TEMPLATE.encode(), "template"),
         _blob(store, LICENSE.encode(), "license"),
         _blob(store, golang.encode_json(dict(sorted((parameters or {"temperature": 0}).items()))), "params"),

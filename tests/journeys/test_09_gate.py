@@ -23,7 +23,7 @@ from tests.journeys.conftest import ROOT, Operator, kubectl
 
 pytestmark = pytest.mark.lab
 
-READING = {"audit", "check-access", "list-hosts", "list-images", "render", "show-host-keys", "show-lock"}
+READING = {"audit", "check-access", "list-hosts", "list-images", "list-models", "render", "show-host-keys", "show-lock"}
 HERE = {"fetch-chart", "lab-down", "lab-up", "trust-host"}  # they change this machine, and no host
 REASON = ("--reason", "a test")
 
@@ -32,12 +32,16 @@ CHANGING = {
     "drain-host": ("--hosts", "phi:gpu-2", *REASON),
     "exec": ("--hosts", "phi", "--sudo"),
     "install-gpu-operator": ("--hosts", "phi"),
+    "prune-models": ("--hosts", "phi", "--keep", "1"),
+    "pull-models": ("--hosts", "phi"),
     "release-lock": ("--hosts", "phi", *REASON),
     "remove-ollama": ("--hosts", "phi"),
     "restart-ollama": ("--hosts", "phi", *REASON),
+    "rollback-models": ("--hosts", "phi", "--to", "1"),
     "rollback-ollama": ("--hosts", "phi", "--to", "1"),
     "rotate-tls": ("--hosts", "phi", *REASON),
     "undrain-host": ("--hosts", "phi:gpu-3", *REASON),
+    "verify-models": ("--hosts", "phi", "--deep"),
 }
 AFTER = {"exec": ("--", "touch", "/etc/made-by-exec")}
 HOLDER = ("exec", "--hosts", "phi:gpu-1", "--sudo", "--yes", "--reason", "thinking", "--", "sleep", "600")
@@ -51,21 +55,33 @@ def words(command: str, *more: str) -> tuple[str, ...]:
 def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """An operator for whose every command there is something to do.
 
-    An upgrade, other values of the GPU operator and a new certificate are wanted, host 3 is drained, and there is a
-    revision to go back to.
+    An upgrade, other values of the GPU operator, a new certificate and a new model are wanted, host 3 is drained, there
+    is a revision and a set of models to go back to, and a node has a model that nobody wants.
     """
     directory = tmp_path_factory.mktemp("gate")
     subprocess.run(["cp", "-a", lab.site, directory / "site"], check=True)
     operator = Operator(directory / "site", directory / "home", "laptop-1")
     assert operator.deploy().status == 0
+    for models in (["tiny:latest"], ["tiny:latest", "small:latest"]):
+        want(operator, models)
+        said = operator.inv("pull-models", "--hosts", "phi", "--yes")
+        assert said.status == 0, said.err
     operator.edit("phi", lambda phi: phi["ollama"].update(keep_alive="1h"))
     assert operator.deploy().status == 0
     assert operator.inv("drain-host", "--hosts", "phi:gpu-3", *REASON, "--yes").status == 0
     operator.edit("phi", lambda phi: phi["ollama"].update(keep_alive="2h"))
     operator.edit("phi", lambda phi: phi["gpu_operator"].update(values={"gfd": {"resources": {}}}))
+    want(operator, ["tiny:latest", "small:latest", "gemma4:31b"])
+    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
+    stray = ["env", path, "python3", "-m", "lab.standins.models", "seed", "/var/lib/ollama", "stray:latest"]
+    lab.host("phi-gpu-2").run(stray)
     pair = operator.authority.issue(["ollama.phi.example.edu"])
     pair.write(operator.site / "secrets/phi.crt", operator.site / "secrets/phi.key")
     return operator
+
+
+def want(operator: Operator, models: list[str]) -> None:
+    operator.edit("phi", lambda phi: phi["ollama"].update(models=models))
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +176,8 @@ def test_the_audit_has_a_line_for_every_run(site: Operator) -> None:
     told = [(run.command.split()[1], run.machine, run.result) for run in runs]
     assert told == [
         ("deploy-ollama", "laptop-1", "done"),
+        ("pull-models", "laptop-1", "done"),
+        ("pull-models", "laptop-1", "done"),
         ("deploy-ollama", "laptop-1", "done"),
         ("drain-host", "laptop-1", "done"),
         ("exec", "laptop-2", "cut off"),
@@ -168,9 +186,11 @@ def test_the_audit_has_a_line_for_every_run(site: Operator) -> None:
     ]
     assert all(run.revision and run.who and run.plan for run in runs)
     assert runs[0].made == runs[0].changes > 0
-    assert [run.kept for run in runs] == [1, 2, None, None, None, None]
-    assert [run.undo for run in runs[:3]] == [
+    assert [run.kept for run in runs] == [1, None, None, 2, None, None, None, None]
+    assert [run.undo for run in runs[:5]] == [
         "inv remove-ollama --hosts phi",
+        "",
+        "inv rollback-models --hosts phi --to 1",
         "inv rollback-ollama --hosts phi --to 1",
         "inv undrain-host --hosts phi-gpu-3 --reason '…'",
     ]
@@ -214,6 +234,7 @@ def test_an_upgrade_can_be_undone_exactly(lab: Lab, site: Operator) -> None:
         return {f"{item['kind']}/{item['metadata']['name']}": item.get("spec") or item.get("data") for item in items}
 
     before = live()
+    want(site, ["tiny:latest", "small:latest"])
     said = site.deploy()
     assert said.status == 0, said.err
     assert live() != before

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from lab.standins.ollama import create, gguf, golang, resolve
+from lab.standins.ollama import create, gguf, golang, pull, resolve
 from lab.standins.ollama.golang import log
 from lab.standins.ollama.model import Model, details
 from lab.standins.ollama.names import Name
@@ -17,7 +17,7 @@ from lab.standins.ollama.store import Manifest, Store, StoreError
 from lab.standins.ollama.web import ApiError, Reply, Request, Stream, ndjson
 
 _LONG_ARRAY = 5
-_NO_TRANSFER = "the lab's stand-in for Ollama has no way to a model registry"
+_NO_PUSH = "the lab's stand-in for Ollama pushes nothing"
 
 
 @dataclass
@@ -154,21 +154,29 @@ class Models:
         return Reply()
 
     def pull(self, request: Request) -> Reply | Stream:
-        """POST /api/pull: always refused, after the first status line."""
-        return self._refused(request, "pulling manifest", "pull model manifest: ")
+        """POST /api/pull: a model from its registry, as far as the lab's network has one."""
+        body = request.json()
+        called = str(body.get("model") or body.get("name") or "")
+        name = self._existing(resolve.parse(called, self.settings, empty=ApiError(400, "invalid model name")))
+        return _progress(body, self._pulled(name))
+
+    def _pulled(self, name: Name) -> Iterator[dict[str, Any]]:
+        try:
+            yield from pull.pull(self.store, name, prune=not self.settings.no_prune)
+        except (pull.PullError, StoreError) as error:
+            raise ApiError(500, str(error)) from error
+        except OSError as error:
+            raise ApiError(500, golang.error_text(error, "write", error.filename or "")) from error
 
     def push(self, request: Request) -> Reply | Stream:
         """POST /api/push: always refused, after the first status line."""
-        return self._refused(request, "retrieving manifest", "")
-
-    def _refused(self, request: Request, status: str, prefix: str) -> Reply | Stream:
         body = request.json()
         called = str(body.get("model") or body.get("name") or "")
         resolve.parse(called, self.settings, empty=ApiError(400, "invalid model name"))
 
         def values() -> Iterator[dict[str, Any]]:
-            yield {"status": status}
-            raise ApiError(500, prefix + _NO_TRANSFER)
+            yield {"status": "retrieving manifest"}
+            raise ApiError(500, _NO_PUSH)
 
         return _progress(body, values())
 

@@ -217,13 +217,16 @@ class Connection(BaseHTTPRequestHandler):
         self._status = 200
         self.send_response(200)
         self.send_header("Content-Type", stream.content_type)
-        self.send_header("Transfer-Encoding", "chunked")
+        # HTTP/1.0 knows no chunks: the end of the connection is the end of the answer.
+        chunked = self.request_version != "HTTP/1.0"
+        self.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Connection", "close")))
         self.end_headers()
         for piece in chain([first], pieces):
             if piece:
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
                 self.wfile.flush()
-        self.wfile.write(b"0\r\n\r\n")
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
 
     def _gone(self) -> bool:
         readable, _, _ = select.select([self.connection], [], [], 0)

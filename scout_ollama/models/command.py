@@ -1,0 +1,42 @@
+"""pull-models: brings the models that an inventory declares to every node of a cluster, and proves that they serve."""
+
+from __future__ import annotations
+
+from scout_ollama.changes import Expected, Plan
+from scout_ollama.job import Job, Troubles
+from scout_ollama.models import lacking, locked, proving
+from scout_ollama.models.publishing import Publish
+from scout_ollama.models.stages import Bringing, stages_for
+from scout_ollama.proposal import Proposal, Proved
+
+
+def propose(job: Job, *, update: bool, repair: bool, direct: bool) -> Proposal:
+    """Propose what is missing: on staging, then on the nodes.
+
+    Raises:
+        Trouble: staging cannot be asked, or has no store where it should be.
+    """
+    bringing = stages_for(job, update=update, repair=repair, direct=direct)
+    before = max((number for node in bringing.found.nodes.values() for number in node.sets), default=0)
+    plan = Plan(tuple(bringing.stages()))
+    publishes = any(isinstance(change, Publish | Expected) for change in plan)
+    return Proposal(
+        plan=plan,
+        troubles=bringing.found.troubles,
+        warnings=lacking.warnings(bringing.found),
+        prove=lambda troubles: prove(job, bringing, troubles),
+        undo=f"inv rollback-models --hosts {job.cluster.name} --to {before}" if before and publishes else "",
+    )
+
+
+def prove(job: Job, bringing: Bringing, troubles: Troubles) -> Proved:
+    """Ask every node for every model that was published; if all hold, ``models.lock`` has what each tag means."""
+    if bringing.published is None:
+        return Proved(job.say)
+    proved = proving.prove(job, bringing.found.nodes, bringing.found.pods, bringing.published, troubles)
+    if bringing.found.place.host.name not in troubles:
+        proved.troubles += lacking.troubles(bringing.found)
+    everywhere = not troubles and not proved.troubles
+    if everywhere and locked.write(job.site, job.cluster.name, bringing.published.digests):
+        job.say(job.cluster.name, f"{locked.lock_of(job.site)} has their digests: commit it")
+    return proved

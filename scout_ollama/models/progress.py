@@ -1,0 +1,58 @@
+"""How far a pull is, from the lines of its Job's log: which layer, how much of it, how fast, how long still."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from scout_ollama.models import sizes
+
+SAY_SECONDS = 5.0
+
+
+@dataclass
+class PullProgress:
+    """Hears each line and says one now and then: at once what is new, of a layer that goes on every few seconds."""
+
+    say: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    _began: tuple[str, float, int] = ("", 0.0, 0)  # the layer, when it was first heard of, and its bytes then
+    _said: str = ""
+    _at: float = field(default=float("-inf"))
+
+    def hear(self, line: str) -> None:
+        """Take in a line: ``MODEL JSON``, as ``pull-models.sh`` prints it, or something else."""
+        if line == "adopted":
+            self._tell("a Job of an earlier run still pulls there: it is awaited", line)
+            return
+        model, _, text = line.partition(" ")
+        try:
+            value = json.loads(text)
+            status = str(value.get("status", ""))
+            total, completed = int(value.get("total", 0)), int(value.get("completed", 0))
+        except (ValueError, TypeError, AttributeError):
+            return
+        if total:
+            self._layer(model, status, total, completed)
+        elif status:
+            self._tell(f"{model}: {status}", f"{model} {status}")
+
+    def _layer(self, model: str, status: str, total: int, completed: int) -> None:
+        now = self.clock()
+        layer = f"{model} {status}"
+        if layer != self._began[0]:
+            self._began = (layer, now, completed)
+        _, began, before = self._began
+        rate = (completed - before) / (now - began) if now > began else 0.0
+        text = f"{model}: {status}: {sizes.shown(completed)} of {sizes.shown(total)}"
+        if rate > 0 and completed < total:
+            text += f", {sizes.shown(rate)}/s, {sizes.left((total - completed) / rate)} left"
+        self._tell(text, layer)
+
+    def _tell(self, text: str, kind: str) -> None:
+        now = self.clock()
+        if kind != self._said or now - self._at >= SAY_SECONDS:
+            self._said, self._at = kind, now
+            self.say(text)
