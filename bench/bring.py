@@ -1,7 +1,7 @@
 """Bring blobs from one host of a site to others, as ``inv pull-models`` does it, without Kubernetes or models.
 
-``python -m bench.bring SITE CLUSTER SOURCE STORE [--direct]``, with ``NODE DIGEST SIZE`` lines on standard input. SOURCE is
-a host with its ``blobs/`` in STORE too; STORE is the same directory everywhere.
+``python -m bench.bring SITE CLUSTER SOURCE STORE [--direct]``, with ``NODE DIGEST SIZE`` lines on standard input. SOURCE
+is a host with its ``blobs/`` in STORE too; STORE is the same directory everywhere.
 """
 
 from __future__ import annotations

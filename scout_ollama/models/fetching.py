@@ -44,6 +44,8 @@ class Fetch:
     _done: set[str] = field(default_factory=set)
     _current: str = ""
     _damaged: set[str] = field(default_factory=set)
+    _there: dict[str, int] = field(default_factory=dict)
+    _there_at_trouble: dict[str, int] | None = None
 
     @property
     def title(self) -> str:
@@ -97,6 +99,7 @@ class Fetch:
             size, self._current = int(words[1]), digest
         else:
             return
+        self._there[digest] = size
         self.chain.arrived(self.host, digest, size)
         (self.progress.begins if verb == "begin" else self.progress.arrived)(self.host, digest, size)
 
@@ -106,17 +109,23 @@ class Fetch:
         place = self.upstreams[upstream].name
         if result.status == DAMAGED:
             self._distrust(upstream, place)
-        elif result.status in (STALLED, UNREACHABLE) and upstream != SOURCE:
-            if result.status == UNREACHABLE:
-                self.chain.passes(self.host, upstream)
-            else:
-                self.chain.goes_on(self.host, upstream, self._current)
+        elif result.status in (STALLED, UNREACHABLE) and self._came_on():
+            return  # to the same upstream once more
+        elif result.status == UNREACHABLE and upstream != SOURCE:
+            self.chain.passes(self.host, upstream)
+        elif result.status == STALLED and upstream != SOURCE:
+            self.chain.goes_on(self.host, upstream, self._current)
         elif result.status in (STALLED, UNREACHABLE):
             raise Trouble(f"blobs do not arrive from {place}", host=self.host, why=why, next=_AGAIN)
         elif result.status == UNWRITABLE:
             raise Trouble("a blob cannot be written", host=self.host, why=why, next=f"make room there, then {_AGAIN}")
         else:
             raise Trouble(f"copying ended with status {result.status}", host=self.host, why=why, next=_AGAIN)
+
+    def _came_on(self) -> bool:
+        """Whether any byte has arrived since the last time that none did, or that the connection broke."""
+        before, self._there_at_trouble = self._there_at_trouble, dict(self._there)
+        return before != self._there_at_trouble
 
     def _distrust(self, upstream: str, place: str) -> None:
         """What is damaged is fetched once more, from the source; what was there before may have been to blame."""

@@ -18,6 +18,7 @@ mkdir -p "$incoming"
 exec 9>"$incoming/.lock"
 flock -w 60 9 || { echo "another run still copies to $store" >&2 && exit 1; }
 # On /run, which is in memory: the key never reaches a disk.
+rm -rf /run/scout-ollama-fetch.??????
 work=$(mktemp -d /run/scout-ollama-fetch.XXXXXX)
 children=
 # shellcheck disable=SC2329  # the trap calls it
@@ -41,7 +42,10 @@ size_of() { stat -c %s "$incoming/$1"; }
 # Print a blob from an offset on, while it grows.
 send() {
     case $upstream in
-    /*) exec tail --bytes=+$(($2 + 1)) --follow --sleep-interval=0.2 --pid=$$ -- "$upstream/$1" ;;
+    /*)
+        while [ "$(stat -c %s "$upstream/$1" || echo "$2")" -lt "$2" ]; do sleep 0.2; done
+        exec tail --bytes=+$(($2 + 1)) --follow --sleep-interval=0.2 --pid=$$ -- "$upstream/$1"
+        ;;
     esac
     exec ssh -F /dev/null -T -n -p "$port" -i "$work/key" -o IdentitiesOnly=yes -o BatchMode=yes \
         -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$work/known" -o GlobalKnownHostsFile=/dev/null \

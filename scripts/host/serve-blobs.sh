@@ -17,9 +17,16 @@ case $offset in *[!0-9]*) refuse ;; esac
 for directory; do
     file=$directory/sha256-$hex
     [ -f "$file" ] && [ ! -L "$file" ] || continue
+    # A reader may have more than there is here yet. tail would take that for a file that was truncated, and begin anew.
+    while size=$(stat -c %s -- "$file" 2>/dev/null) && [ "$size" -lt "$offset" ]; do
+        [ -d "/proc/$PPID" ] || exit
+        sleep 0.2
+    done
+    status=0
     # It ends with the connection: a reader that is gone would otherwise be noticed at the next byte only.
-    # A blob that has just got its final name is in the next directory.
-    tail --bytes=+$((offset + 1)) --follow --sleep-interval=0.2 --pid="$PPID" -- "$file" && exit
+    tail --bytes=+$((offset + 1)) --follow --sleep-interval=0.2 --pid="$PPID" -- "$file" || status=$?
+    # A blob that got its final name just then is in the next directory.
+    [ "$status" -eq 1 ] && [ ! -e "$file" ] || exit "$status"
 done
 echo "it is not here" >&2
 exit 66

@@ -54,7 +54,7 @@ class Site:
         """Give the source blobs of random bytes; return their file names."""
         files = []
         for number, size in enumerate(sizes):
-            content = random.Random(f"{seed} {number}").randbytes(size)
+            content = random.Random(f"{seed} {number}").randbytes(size)  # noqa: S311 - contents, not a secret
             name = f"sha256-{hashlib.sha256(content).hexdigest()}"
             self.file(SOURCE, f"blobs/{name}").write_bytes(content)
             files.append(name)
@@ -70,14 +70,14 @@ class Site:
         )
 
     @contextmanager
-    def copying(self, files: list[str], *flags: str, nodes: tuple[str, ...] = NODES) -> Iterator[subprocess.Popen[str]]:
+    def copying(self, files: list[str], *flags: str, lines: str = "") -> Iterator[subprocess.Popen[str]]:
         """Copy, and look on; what still runs at the end is ended."""
         argv = [sys.executable, "-m", "bench.bring", self.lab.site, "nodes", SOURCE, STORE, *flags]
         environment = {**os.environ, "XDG_STATE_HOME": str(self.home), "NO_COLOR": "1", "TERM": "dumb"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         process = subprocess.Popen(argv, cwd=ROOT, env=environment, text=True, **pipes)  # type: ignore[call-overload]
         assert process.stdin
-        process.stdin.write(self.missing(files, nodes))
+        process.stdin.write(lines or self.missing(files, NODES))
         process.stdin.close()
         process.stdin = None
         try:
@@ -91,8 +91,8 @@ class Site:
         said, _ = process.communicate(timeout=SECONDS)
         return Done(process.returncode, said)
 
-    def copy(self, files: list[str], *flags: str, nodes: tuple[str, ...] = NODES) -> Done:
-        with self.copying(files, *flags, nodes=nodes) as process:
+    def copy(self, files: list[str], *flags: str) -> Done:
+        with self.copying(files, *flags) as process:
             return self.ends(process)
 
     def arrived(self, node: str, file: str) -> int:
@@ -152,3 +152,182 @@ def test_1_every_node_gets_every_blob_and_the_source_sends_each_once(site: Site)
     site.assert_whole(files)
     assert LARGE < site.sent(SOURCE) - before < 1.5 * LARGE
     site.assert_no_key_left()
+
+
+def test_2_what_is_there_already_is_neither_copied_nor_touched(site: Site) -> None:
+    files = site.push(LARGE, SMALL, seed=1)
+    at = site.file("node-2", f"blobs/{files[0]}").stat().st_mtime_ns
+    site.file("node-4", f"blobs/{files[0]}").unlink()
+    done = site.copy(files)
+    assert done.status == 0, done.said
+    site.assert_whole(files)
+    assert site.file("node-2", f"blobs/{files[0]}").stat().st_mtime_ns == at
+
+
+def test_3_direct_copies_everything_from_the_source(site: Site) -> None:
+    files = site.push(LARGE, seed=3)
+    before = site.sent(SOURCE)
+    done = site.copy(files, "--direct")
+    assert done.status == 0, done.said
+    site.assert_whole(files)
+    assert site.sent(SOURCE) - before > len(NODES) * LARGE
+    site.assert_no_key_left()
+
+
+# -- bad luck
+
+
+def slow(site: Site, *, rate: str = "16mbit") -> None:
+    """Links on which a large blob takes some seconds."""
+    for name in (SOURCE, *NODES):
+        site.host(name).limit(rate)
+
+
+def kill(host: LabHost, command: str) -> None:
+    host.run(["pkill", "-KILL", "-f", command])
+
+
+@pytest.mark.parametrize("percent", [5, 50, 95])
+@pytest.mark.parametrize(("side", "command"), [("node-2", "ssh -F"), (SOURCE, "tail --bytes")])
+def test_a_transfer_that_is_killed_goes_on_where_it_was(percent: int, side: str, command: str, site: Site) -> None:
+    (file,) = files = site.push(LARGE, seed=percent + ord(side[-1]))
+    slow(site)
+    with site.copying(files) as process:
+        site.host("node-2").wait_for(lambda: site.arrived("node-2", file) >= LARGE * percent // 100)
+        before = site.sent(SOURCE)
+        kill(site.host(side), command)
+        first = site.ends(process)
+    assert first.status == 0, first.said
+    site.assert_whole(files)
+    assert site.sent(SOURCE) - before < 1.3 * LARGE * (100 - percent) // 100 + 300_000
+    site.assert_no_key_left()
+
+
+def test_a_runner_that_is_killed_leaves_what_has_arrived_and_the_next_run_goes_on(site: Site) -> None:
+    (file,) = files = site.push(LARGE, seed=4)
+    slow(site)
+    with site.copying(files) as process:
+        site.host("node-4").wait_for(lambda: site.arrived("node-4", file) > LARGE // 3)
+        process.send_signal(signal.SIGKILL)
+    node = site.host("node-3")
+    node.wait_for(lambda: "head -c" not in node.run(["ps", "-eo", "args"]).stdout)
+    there = site.arrived("node-4", file)
+    assert there > LARGE // 3
+    before = site.sent(SOURCE)
+    done = site.copy(files)
+    assert done.status == 0, done.said
+    site.assert_whole(files)
+    assert site.sent(SOURCE) - before < 1.2 * (LARGE - there) + 300_000
+    site.assert_no_key_left()
+
+
+def test_a_node_that_dies_in_the_middle_costs_only_its_own_part(site: Site) -> None:
+    (file,) = files = site.push(LARGE, seed=5)
+    slow(site)
+    before = site.sent(SOURCE)
+    try:
+        with site.copying(files) as process:
+            site.host("node-4").wait_for(lambda: site.arrived("node-4", file) > LARGE // 4)
+            site.host("node-3").power_off()
+            done = site.ends(process)
+    finally:
+        site.host("node-3").power_on()
+        site.host("node-3").wait_for_ssh()
+    assert_told(done, "node-3", "")
+    site.assert_whole(files, "node-2", "node-4")
+    assert site.sent(SOURCE) - before < 1.5 * LARGE, "node-4 went on from node-2, not from the source"
+    done = site.copy(files)
+    assert done.status == 0, done.said
+    site.assert_whole(files)
+
+
+def test_a_link_that_is_cut_for_good_is_that_nodes_trouble_alone(site: Site) -> None:
+    (file,) = files = site.push(LARGE, seed=6)
+    slow(site)
+    with site.copying(files) as process:
+        site.host("node-3").wait_for(lambda: site.arrived("node-3", file) > LARGE // 4)
+        site.host("node-2").cut()
+        done = site.ends(process)
+    assert_told(done, "node-2", "")
+    site.assert_whole(files, "node-3", "node-4")
+    site.host("node-2").restore()
+    done = site.copy(files)
+    assert done.status == 0, done.said
+    site.assert_whole(files)
+
+
+def test_a_byte_that_flipped_on_its_way_is_found_and_fetched_anew(site: Site) -> None:
+    """What had arrived at an interruption is not what it was; who follows gets it too, and finds it too."""
+    (file,) = files = site.push(LARGE, seed=7)
+    part = bytearray(site.file(SOURCE, f"blobs/{file}").read_bytes()[: LARGE // 2])
+    part[1000] ^= 255
+    site.file("node-2", f".scout-ollama/incoming/{file}").write_bytes(part)
+    done = site.copy(files)
+    assert done.status == 0, done.said
+    site.assert_whole(files)
+
+
+@pytest.mark.parametrize("size", [LARGE, LARGE + 1])
+def test_a_file_that_has_its_size_but_not_its_bytes_is_not_taken_for_what_arrived(size: int, site: Site) -> None:
+    (file,) = files = site.push(LARGE, seed=8 + size)
+    for node in NODES:
+        with site.file(node, f".scout-ollama/incoming/{file}").open("wb") as sparse:
+            sparse.truncate(size)
+    done = site.copy(files)
+    assert done.status == 0, done.said
+    site.assert_whole(files)
+
+
+@pytest.mark.parametrize("how", ["flipped", "short", "sparse", "gone"])
+def test_what_is_damaged_at_the_source_reaches_no_node_and_is_told(how: str, site: Site) -> None:
+    (file,) = files = site.push(SMALL, seed=len(how) + ord(how[0]))
+    path = site.file(SOURCE, f"blobs/{file}")
+    content = path.read_bytes()
+    lines = site.missing(files, ("node-2", "node-3"))
+    match how:
+        case "flipped":
+            path.write_bytes(bytes([content[0] ^ 255]) + content[1:])
+        case "short":
+            path.write_bytes(content[:1000])
+        case "sparse":
+            path.write_bytes(b"")
+            os.truncate(path, SMALL)
+        case "gone":
+            path.unlink()
+    assert lines
+    with site.copying(files, lines=lines) as process:
+        done = site.ends(process)
+    next_step = "inv pull-models --hosts nodes --repair" if how in ("flipped", "sparse") else "the same command again"
+    assert_told(done, "node-2", f"blob {file[7:19]} is damaged" if how in ("flipped", "sparse") else "", next=next_step)
+    assert not site.file("node-2", f"blobs/{file}").exists()
+    path.write_bytes(content)
+    assert site.copy(files).status == 0
+    site.assert_whole(files)
+
+
+def test_a_disk_that_fills_up_is_that_nodes_trouble_alone(site: Site) -> None:
+    (file,) = files = site.push(LARGE, seed=9)
+    slow(site)
+    node = site.host("node-3")
+    try:
+        with site.copying(files) as process:
+            node.wait_for(lambda: site.arrived("node-3", file) > LARGE // 4)
+            node.fill(STORE)
+            done = site.ends(process)
+    finally:
+        node.free(STORE)
+    assert_told(done, "node-3", "a blob cannot be written", why="No space left", next="make room there")
+    site.assert_whole(files, "node-2", "node-4")
+    done = site.copy(files)
+    assert done.status == 0, done.said
+    site.assert_whole(files)
+
+
+def assert_told(done: Done, host: str, what: str, *, why: str = "", next: str = "") -> None:
+    assert done.status == 1, done.said
+    assert "Traceback" not in done.said
+    told = re.search(rf"^{host}: .*{re.escape(what)}", done.said, re.MULTILINE)
+    assert told, done.said
+    rest = done.said[told.start() :]
+    assert why in rest, done.said
+    assert next in rest, done.said
