@@ -20,6 +20,10 @@ from lab.lab import Lab
 from lab.labhost import LabHost
 from lab.namespaces import Namespaces
 from lab.topology import ssh_hosts
+from scout_ollama.inventory import load_site
+from scout_ollama.models.chain import Chain
+from scout_ollama.models.sharing import RunKey, ShareBlobs, UnshareBlobs
+from scout_ollama.remote import SshRemote
 
 pytestmark = pytest.mark.lab
 
@@ -172,6 +176,87 @@ def test_3_direct_copies_everything_from_the_source(site: Site) -> None:
     site.assert_whole(files)
     assert site.sent(SOURCE) - before > len(NODES) * LARGE
     site.assert_no_key_left()
+
+
+# -- what the key of a run is good for
+
+
+@pytest.fixture
+def key(site: Site, tmp_path: Path) -> Iterator[Path]:
+    """The private key of a run; its blobs are shared by the source with node-2."""
+    loaded = load_site(site.lab.site)
+    hosts = {host.name: host for host in loaded.hosts}
+    run = RunKey.make("nodes")
+    share = ShareBlobs(SOURCE, run, (f"{STORE}/blobs",), (hosts["node-2"].address,), (), Chain(NODES))
+    (tmp_path / "key").write_bytes(run.private)
+    (tmp_path / "key").chmod(0o600)
+    with SshRemote.connect(loaded, hosts[SOURCE]) as remote:
+        share.make(remote)
+        yield tmp_path / "key"
+        UnshareBlobs(SOURCE, run).make(remote)
+    site.assert_no_key_left(SOURCE)
+
+
+def ssh(site: Site, node: str, key: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ssh on a node with the key of the run, for ten seconds at the most."""
+    home = site.host(node).root / "root"
+    home.joinpath("key").write_bytes(key.read_bytes())
+    home.joinpath("key").chmod(0o600)
+    options = ["-F", "/dev/null", "-i", "/root/key", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]
+    options += ["-o", "LogLevel=ERROR", "-o", "UserKnownHostsFile=/dev/null", "-o", "ExitOnForwardFailure=yes"]
+    argv = ["timeout", "10", "ssh", *options, *words]
+    return site.host(node).run(argv, check=False)
+
+
+def at_source(site: Site) -> str:
+    return f"scout@{site.host(SOURCE).address}"
+
+
+def test_the_key_reads_blobs_from_where_it_may(site: Site, key: Path) -> None:
+    (file,) = site.push(1000, seed=20)
+    done = ssh(site, "node-2", key, "-n", at_source(site), f"{file} 999")
+    assert (done.returncode, len(done.stdout)) == (124, 1)
+
+
+def test_the_key_is_worth_nothing_elsewhere(site: Site, key: Path) -> None:
+    (file,) = site.push(1000, seed=20)
+    done = ssh(site, "node-3", key, "-n", at_source(site), f"{file} 0")
+    assert done.returncode == 255
+    assert "Permission denied" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-n", "{host}"],
+        ["-tt", "{host}"],
+        ["-n", "{host}", "id"],
+        ["-n", "{host}", "cat /etc/hostname"],
+        ["-n", "{host}", "rsync --server --sender -e.LsfxCIvu . /etc/"],
+        ["-n", "{host}", "rsync --server -e.LsfxCIvu . /var/lib/ollama/blobs"],
+        ["-s", "{host}", "sftp"],
+        ["-n", "-W", "127.0.0.1:22", "{host}"],
+        ["-n", "-N", "-R", "127.0.0.1:9999:127.0.0.1:22", "{host}"],
+    ],
+)
+def test_the_key_does_nothing_else(words: list[str], site: Site, key: Path) -> None:
+    done = ssh(site, "node-2", key, *(word.format(host=at_source(site)) for word in words))
+    assert done.returncode in (1, 64, 255), done.stderr
+    assert done.stdout == ""
+
+
+def test_the_key_forwards_no_port(site: Site, key: Path) -> None:
+    """ssh listens on its own side whatever the server allows: it is the connection through it that is refused."""
+    script = """
+        ssh -F /dev/null -i /root/key -N -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+            -L 127.0.0.1:9999:127.0.0.1:22 "$1" 2>/root/said & forward=$!
+        for _ in $(seq 200); do ! : 3<>/dev/tcp/127.0.0.1/9999 || break; sleep 0.05; done 2>/dev/null
+        exec 3<>/dev/tcp/127.0.0.1/9999 && timeout 10 head -c 3 <&3
+        kill $forward; cat /root/said"""
+    ssh(site, "node-2", key, "-n", at_source(site))
+    done = site.host("node-2").run(["bash", "-c", script, "-", at_source(site)], check=False)
+    assert "administratively prohibited" in done.stdout
+    assert "SSH" not in done.stdout.splitlines()[0]
 
 
 # -- bad luck
