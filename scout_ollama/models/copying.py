@@ -1,24 +1,21 @@
-"""Bringing blobs to nodes: each comes verified under its final name. Through this machine, one after the other."""
+"""Bringing blobs to nodes: each leaves the source once, and flows through the nodes while it arrives."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from scout_ollama.changes import Change, Stage
-from scout_ollama.errors import Trouble
+from scout_ollama.changes import Stage
+from scout_ollama.inventory import Host
 from scout_ollama.job import Job
-from scout_ollama.models import sizes
+from scout_ollama.known_hosts import KnownHosts, Verdict, name_of
 from scout_ollama.models.blob import Blob
-from scout_ollama.remote import Remote, Script
+from scout_ollama.models.chain import SOURCE, Chain
+from scout_ollama.models.copy_progress import CopyProgress
+from scout_ollama.models.fetching import Fetch, Upstream
+from scout_ollama.models.sharing import ExpectBlobs, RunKey, ShareBlobs, UnshareBlobs
 from scout_ollama.store import blob_file
-
-_SEND = Script("send-blob", 'base64 -w 0 "$1"')
-_RECEIVE = Script(
-    "receive-blob",
-    'mkdir -p "$1/.scout-ollama/incoming" && cd "$1/.scout-ollama/incoming" && base64 -d >"$2" && '
-    '[ "sha256-$(sha256sum <"$2" | cut -d " " -f 1)" = "$2" ] && chmod 644 "$2" && mv "$2" "$1/blobs/$2"',
-)
 
 
 @dataclass(frozen=True)
@@ -27,40 +24,6 @@ class Source:
 
     host: str | None
     directory: str
-
-
-@dataclass(frozen=True)
-class CopyBlobs:
-    """Bring blobs to one node."""
-
-    host: str
-    blobs: tuple[Blob, ...]
-    source: Source
-    store: str
-    job: Job = field(repr=False)
-
-    @property
-    def title(self) -> str:
-        """``copy N blobs, SIZE``."""
-        size = sizes.shown(sum(blob.size for blob in self.blobs))
-        return f"copy {sizes.counted(len(self.blobs), 'blob')}, {size}"
-
-    def difference(self) -> list[str]:
-        """Each blob with its size."""
-        return [f"+ blob {blob.digest.removeprefix('sha256:')[:12]} {sizes.shown(blob.size)}" for blob in self.blobs]
-
-    def make(self, remote: Remote) -> None:
-        """Copy one after the other."""
-        for blob in self.blobs:
-            file = blob_file(blob.digest)
-            content = self._read(f"{self.source.directory}/{file}")
-            if remote.run(_RECEIVE, self.store, file, stdin=content, sudo=True, check=False).status:
-                raise Trouble(f"{file} did not arrive as it should", host=self.host, next="the same command again")
-
-    def _read(self, path: str) -> bytes:
-        host = self.source.host or self.host
-        read = self.job.fleet.read(lambda remote: remote.read(_SEND, path, sudo=True), [host])
-        return read.values_or_raise()[host].stdout.encode()
 
 
 def stages(
@@ -73,6 +36,59 @@ def stages(
     direct: bool = False,
 ) -> list[Stage]:
     """Return what brings to each node the blobs that it misses; ``whole`` are those that it has, verified."""
-    del whole, direct
-    changes: list[Change] = [CopyBlobs(h, tuple(blobs), source, store, job) for h, blobs in missing.items() if blobs]
-    return [Stage("copy", tuple(changes))]
+    wanted = {host: tuple(blobs) for host, blobs in missing.items() if blobs}
+    hosts = {host.name: host for host in job.site.hosts}
+    receivers = [name for name in hosts if name in wanted]
+    row = [*(() if direct else _sources(wanted, whole)), *receivers]
+    chain = Chain(row, direct)
+    key = RunKey.make(job.cluster.name)
+    progress = CopyProgress(wanted, lambda line: job.say(job.cluster.name, line))
+    incoming = f"{store}/.scout-ollama/incoming"
+    files = {blob_file(blob.digest) for blobs in wanted.values() for blob in blobs}
+
+    served: dict[str, tuple[str, ...]] = {} if direct else dict.fromkeys(row, (incoming, f"{store}/blobs"))
+    if source.host:
+        served[source.host] = (*served.get(source.host, ()), source.directory)
+    known = KnownHosts.load(job.site.known_hosts)
+    upstreams = {name: _upstream(hosts[name], known) for name in served}
+
+    def seen_from(node: str) -> dict[str, Upstream]:
+        there = source.host is None or source.host == node
+        at_source = Upstream(source.host or "the share", source.directory) if there else upstreams[str(source.host)]
+        return {**upstreams, SOURCE: at_source}
+
+    expect = [
+        ExpectBlobs(name, store, tuple(sorted(blob_file(blob.digest) for blob in wanted.get(name, ())))) for name in row
+    ]
+    share = [
+        ShareBlobs(
+            name,
+            key,
+            directories,
+            receivers=tuple(hosts[receiver].address for receiver in receivers),
+            readable=tuple(f"{directory}/{file}" for directory in directories for file in sorted(files)),
+            chain=chain,
+        )
+        for name, directories in served.items()
+    ]
+    fetch = [
+        Fetch(name, wanted[name], store, job.cluster.name, seen_from(name), chain, key, progress) for name in receivers
+    ]
+    return [
+        Stage("make ready", (*expect, *share)),
+        Stage("copy", tuple(fetch)),
+        Stage("take keys back", tuple(UnshareBlobs(name, key) for name in served)),
+    ]
+
+
+def _sources(wanted: Mapping[str, Collection[Blob]], whole: Mapping[str, Collection[Blob]]) -> list[str]:
+    """Return the nodes that have everything that any other one misses: they stand before those."""
+    digests = {blob.digest for blobs in wanted.values() for blob in blobs}
+    return [name for name, blobs in whole.items() if name not in wanted and digests <= {blob.digest for blob in blobs}]
+
+
+def _upstream(host: Host, known: KnownHosts) -> Upstream:
+    name = name_of(host.address, host.ssh.port)
+    keys = [entry.key for entry in known.of(name) if known.verdict(name, entry.key) is Verdict.KNOWN]
+    lines = "".join(f"{name} {key.type} {base64.b64encode(key.blob).decode()}\n" for key in keys)
+    return Upstream(host.name, f"{host.ssh.user}@{host.address}", host.ssh.port, lines)
