@@ -92,7 +92,8 @@ class Making:
         made = self._job.fleet.change(self._hold, lambda remote: self._make(change, remote), [server])
         for trouble in made.failed.values():
             if isinstance(trouble, HostTroubles):
-                self._outcome.host_troubles |= trouble.troubles
+                for host, told in trouble.troubles.items():
+                    self._outcome.host_troubles.setdefault(host, told)
                 return True
             self._hold_back(trouble)
         return not made.failed

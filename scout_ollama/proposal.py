@@ -142,7 +142,8 @@ class Outcome:
         """Start from a proposal."""
         self.plan = proposal.plan
         self.answers = proposal.answers
-        self.host_troubles = dict(proposal.troubles)
+        # The same dictionary: a change that waits for several hosts looks there for those that have trouble by then.
+        self.host_troubles = proposal.troubles
 
     @property
     def all_troubles(self) -> list[Trouble]:

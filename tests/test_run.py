@@ -10,7 +10,7 @@ import pytest
 
 from scout_ollama import audit, consent
 from scout_ollama.changes import Change, Expected, Plan, Stage
-from scout_ollama.errors import Trouble
+from scout_ollama.errors import HostTroubles, Trouble
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import load_site
 from scout_ollama.job import Job
@@ -144,7 +144,45 @@ def test_what_is_known_only_then_is_settled_when_its_turn_comes(made: Make, log:
     assert list(outcome.plan)[1].difference() == ["+ of some size"]
 
 
+def test_what_objects_stand_on_is_made_before_they_are_kept(made: Make, log: list[str]) -> None:
+    objects: list[KubeObject] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ollama"}}]
+    below = Stage("operator", (Noted("operator", None, log),), is_kept=False)
+    made(below, stage(Noted("objects", None, log)), objects=objects)
+    assert log == ["operator on phi-gpu-1", "kept", "objects on phi-gpu-1"]
+
+
 # -- trouble
+
+
+def test_a_change_of_the_cluster_that_fails_ends_the_plan(made: Make, log: list[str]) -> None:
+    outcome = made(stage(Noted("operator", None, log, fails=True)), stage(Noted("objects", None, log)))
+    assert "objects on phi-gpu-1" not in log
+    assert outcome.is_held_back
+    assert outcome.made == []
+
+
+def test_what_is_some_hosts_trouble_keeps_the_others_from_nothing(made: Make, log: list[str]) -> None:
+    """Of what was done for all of them; the trouble that a host had before is the one that is told."""
+
+    class ForAll(Noted):
+        def make(self, remote: Remote) -> None:
+            super().make(remote)
+            raise HostTroubles({"phi-gpu-2": Trouble("late", host="phi-gpu-2"), "phi-gpu-3": Trouble("no GPUs")})
+
+    before = {"phi-gpu-2": Trouble("early", host="phi-gpu-2")}
+    outcome = made(
+        stage(ForAll("gpus", None, log)),
+        stage(Noted("file", "phi-gpu-1", log), Noted("file", "phi-gpu-3", log)),
+        stage(Noted("objects", None, log)),
+        troubled=before,
+    )
+    assert log == ["gpus on phi-gpu-1", "file on phi-gpu-1", "objects on phi-gpu-1"]
+    assert {host: trouble.what for host, trouble in outcome.host_troubles.items()} == {
+        "phi-gpu-2": "early",
+        "phi-gpu-3": "no GPUs",
+    }
+    assert not outcome.is_held_back
+    assert before is outcome.host_troubles, "a change can look there for who has trouble by then"
 
 
 def test_a_hosts_trouble_stops_that_host_and_no_other(made: Make, log: list[str]) -> None:

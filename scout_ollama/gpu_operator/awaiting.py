@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scout_ollama.changes import Say
 from scout_ollama.errors import HostTroubles, Trouble
@@ -49,7 +49,8 @@ class Climb:
 class AwaitGpus:
     """Wait until every node gives out its GPUs; ``hosts`` by node, ``before`` is how the ladder stood.
 
-    ``patience`` is in seconds: for so long nothing may move before it is called a stall.
+    ``troubles`` are those that hosts have when it comes to this: they are not waited for. ``patience`` is in seconds:
+    for so long nothing may move before it is called a stall.
     """
 
     cluster: str
@@ -57,6 +58,7 @@ class AwaitGpus:
     wanted: Wanted = field(repr=False)
     before: Ladder = field(repr=False)
     say: Say = field(repr=False)
+    troubles: Mapping[str, Trouble] = field(default_factory=dict, repr=False)
     patience: float = PATIENCE_SECONDS
     host: str | None = None
 
@@ -78,9 +80,10 @@ class AwaitGpus:
             Trouble: the operator itself does not, so no node can.
         """
         said: dict[RungName, str] = {}
+        wanted = self._still_wanted()
 
         def look() -> Climb:
-            climb = Climb(judge(state.read(remote), self.wanted), self.cluster, self.hosts)
+            climb = Climb(judge(state.read(remote), wanted), self.cluster, self.hosts)
             said.update({rung.name: rung.said for rung in climb.ladder.at().values() if rung.said})
             return climb
 
@@ -92,6 +95,10 @@ class AwaitGpus:
             raise stalls[""]
         if stalls:
             raise HostTroubles({self.hosts[node].name: trouble for node, trouble in stalls.items()})
+
+    def _still_wanted(self) -> Wanted:
+        gpus = {node: count for node, count in self.wanted.gpus.items() if self.hosts[node].name not in self.troubles}
+        return replace(self.wanted, gpus=gpus, whole=self.wanted.whole and len(gpus) == len(self.wanted.gpus))
 
 
 def _stall(remote: Reader, climb: Climb, node: str, rung: Rung, said: str) -> Trouble:

@@ -96,9 +96,9 @@ def look(job: Job, wanted: Release, found: Survey, options: Options = DEFAULTS, 
     _refuse_what_cannot_work(job, wanted, found, current, helm, options)
     goal = replace(goal, replaced=_uid(current.job) if helm else "")
     by_node = {host.node: host for host in hosts}
-    wait = AwaitGpus(job.cluster.name, by_node, goal, before, job.say, options.patience)
+    wait = AwaitGpus(job.cluster.name, by_node, goal, before, job.say, found.troubles, options.patience)
     free = [host for host in hosts if not current.holders.get(host.node)]
-    tries = (TryGpus(free, job.ollama, job.say),) if free else ()
+    tries = (TryGpus(free, job.ollama, job.say, found.troubles),) if free else ()
     gpus = Stage("gpus", (*_start_anew(before), wait, *tries), is_kept=False)
     return Steps(
         [*pulls, *_around_helm(job, restarts, helm), gpus],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from scout_ollama import manifests
 from scout_ollama.changes import Say
@@ -22,11 +22,15 @@ SECONDS = 900
 
 @dataclass(frozen=True)
 class TryGpus:
-    """Start the pods, read what they say, and take them away; ``say`` is told of each that saw what it should."""
+    """Start the pods, read what they say, and take them away; ``say`` is told of each that saw what it should.
+
+    ``troubles`` are those that hosts have when it comes to this: nothing is started there.
+    """
 
     hosts: Sequence[Host]
     ollama: Ollama
     say: Say
+    troubles: Mapping[str, Trouble] = field(default_factory=dict, repr=False)
     host: str | None = None
 
     @property
@@ -46,12 +50,15 @@ class TryGpus:
             Trouble: the pods could not be made.
         """
         run = secrets.token_hex(3)
-        names = [_name(host, run) for host in self.hosts]
+        hosts = [host for host in self.hosts if host.name not in self.troubles]
+        if not hosts:
+            return
+        names = [_name(host, run) for host in hosts]
         arguments = (NAMESPACE, str(SECONDS), *names)
-        stdin = to_stdin(pods(self.hosts, self.ollama, run))
+        stdin = to_stdin(pods(hosts, self.ollama, run))
         done = remote.run(facts_script("try-gpus"), *arguments, stdin=stdin, sudo=True, timeout=SECONDS + 120)
-        troubles = judge(self.hosts, parse_sections(done.stdout), run)
-        for host in self.hosts:
+        troubles = judge(hosts, parse_sections(done.stdout), run)
+        for host in hosts:
             if host.name not in troubles:
                 self.say(host.name, f"a pod of Ollama's image sees {host.gpus} GPU{'' if host.gpus == 1 else 's'}")
         if troubles:
