@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from scout_ollama.changes import Plan
+from scout_ollama.changes import Expected, Plan
 from scout_ollama.job import Job, Troubles
 from scout_ollama.models import lacking, locked, proving
+from scout_ollama.models.publishing import Publish
 from scout_ollama.models.stages import Bringing, stages_for
-from scout_ollama.models.verifying import VerifyBlobs
 from scout_ollama.proposal import Proposal, Proved
 
 
@@ -19,13 +19,13 @@ def propose(job: Job, *, update: bool, repair: bool, direct: bool) -> Proposal:
     bringing = stages_for(job, update=update, repair=repair, direct=direct)
     before = max((number for node in bringing.found.nodes.values() for number in node.sets), default=0)
     plan = Plan(tuple(bringing.stages()))
-    changes_models = any(not isinstance(change, VerifyBlobs) for change in plan)
+    publishes = any(isinstance(change, Publish | Expected) for change in plan)
     return Proposal(
         plan=plan,
         troubles=bringing.found.troubles,
         warnings=lacking.warnings(bringing.found),
         prove=lambda troubles: prove(job, bringing, troubles),
-        undo=f"inv rollback-models --hosts {job.cluster.name} --to {before}" if before and changes_models else "",
+        undo=f"inv rollback-models --hosts {job.cluster.name} --to {before}" if before and publishes else "",
     )
 
 

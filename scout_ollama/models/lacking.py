@@ -72,7 +72,7 @@ def _odd(found: Found) -> Iterator[Trouble]:
     if found.source.odd:
         store = f"{found.place.store}/manifests"
         yield Trouble(
-            f"{len(found.source.odd)} files below {store} are no manifests",
+            f"no manifests: {sizes.counted(len(found.source.odd), 'file')} below {store}",
             host=found.place.host.name,
             why="\n".join(repr(path) for path in found.source.odd[:5]) + "\nthey are passed over",
             next=on(found.place.host, f"ls -laR {store}"),

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from scout_ollama import proof
 from scout_ollama.checks import Finding
 from scout_ollama.facts import Section
-from scout_ollama.hints import on
 from scout_ollama.inventory import Host
 from scout_ollama.job import Job, Troubles
 from scout_ollama.models import pods, sizes, stored, survey
@@ -61,7 +60,8 @@ def _finding(host: Host, name: ModelName, what: str, why: str) -> Finding:
 
 def _differs(host: Host) -> Finding:
     why = "somebody else writes there too"
-    return Finding("models", host.name, "its store has not what was published", why, on(host, "sudo lsof +D /var/lib"))
+    next = f"inv list-models --hosts {host.cluster}"
+    return Finding("models", host.name, "its store has not what was published", why, next)
 
 
 def _counted(published: ModelSet) -> str:

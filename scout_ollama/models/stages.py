@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from scout_ollama.changes import Change, Expected, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.job import Job
-from scout_ollama.models import copying, needs, publishing, pulling, sizes, staging_lock, stored, survey
+from scout_ollama.models import copying, needs, pods, publishing, pulling, sizes, staging_lock, survey
 from scout_ollama.models.blob import Blob
 from scout_ollama.models.copying import Source
 from scout_ollama.models.linking import LinkBlobs
@@ -29,7 +29,10 @@ from scout_ollama.store import Manifest, ModelName
 
 @dataclass
 class Bringing:
-    """One run of bringing models to a cluster. ``published`` is the set that it settled on, once it has."""
+    """One run of bringing models to a cluster.
+
+    ``published`` is the set that it settled on, once it has; ``lost`` are hosts that could be read only at first.
+    """
 
     job: Job
     found: Found
@@ -37,6 +40,7 @@ class Bringing:
     repair: bool = False
     direct: bool = False
     published: ModelSet | None = field(default=None)
+    lost: dict[str, Trouble] = field(default_factory=dict)
 
     def stages(self) -> list[Stage]:
         """Return what is to be done."""
@@ -49,7 +53,7 @@ class Bringing:
         return [verify, self._later(expected)] if verify.changes else self._copy_and_publish()
 
     def _later(self, expected: Sequence[Change]) -> Stage:
-        return Stage("copy and publish", tuple(expected), settle=self._copy_and_publish_again)
+        return Stage("copy and publish", tuple(expected), settle=self.again)
 
     def _at_the_source(self) -> list[Stage]:
         """Return what is changed where models are pulled: damaged blobs go, what is lacking comes."""
@@ -80,11 +84,14 @@ class Bringing:
         return f"{'~' if self.found.source.text_of(call.model) else '+'} {call.model} {size}"
 
     def _read_again(self) -> None:
-        """Read the stores anew: what was pulled, verified or copied since is there now."""
+        """Read everything anew: what was pulled, verified or copied since is there now, and hours may have passed."""
         where, job = self.found.place, self.job
-        source, store = survey.read_source(job, where), survey.store_of(job)
-        nodes = job.fleet.read(lambda remote: stored.read(remote, store), list(self.found.nodes)).ok
-        self.found = replace(self.found, source=source, nodes=nodes)
+        source = survey.read_source(job, where)
+        read, troubles = survey.read_nodes(job)
+        nodes = {name: node for name, node in read.items() if name in self.found.nodes}
+        self.lost |= {name: trouble for name, trouble in troubles.items() if name in self.found.nodes}
+        serving = pods.find(job, self.found.troubles)
+        self.found = replace(self.found, source=source, nodes=nodes, pods=serving)
 
     def _verify_again(self) -> list[Stage]:
         self._read_again()
@@ -103,41 +110,43 @@ class Bringing:
                 changes.append(VerifyBlobs(name, self.job.ollama.store, tuple(blobs), self.job.say))
         return Stage("verify", tuple(changes))
 
-    def _copy_and_publish_again(self) -> list[Stage]:
+    def again(self) -> list[Stage]:
+        """Return what is left to be done by now; once pods serve that did not before, that their models are loaded."""
         self._read_again()
         return self._copy_and_publish()
 
     def _copy_and_publish(self) -> list[Stage]:
         """Return, all being verified, what copies blobs to all nodes and then publishes on one after the other."""
-        job, where, nodes = self.job, self.found.place, self.found.nodes
-        wanted = needs.publishable(self.found)
-        self.published = wanted
-        if survey.is_shared(job):
-            return [Stage("publish", tuple(self._publish(wanted)), one_at_a_time=True)]
-        missing = {name: needs.missing(node, wanted) for name, node in nodes.items()}
-        refused = [
-            Refused(name, _no_space(job, name, lack))
-            for name, node in nodes.items()
-            if (lack := needs.lacking_space(node, missing[name]))
-        ]
-        linked: list[Change] = []
-        if not where.is_staging and missing.get(where.host.name):
-            linked = [LinkBlobs(where.host.name, where.store, job.ollama.store, tuple(missing[where.host.name]))]
-        to_copy = {name: blobs for name, blobs in missing.items() if blobs and not (linked and name == where.host.name)}
-        whole = {
-            name: [Blob(digest, size) for digest, size in wanted.blobs.items() if node.is_whole(digest, size)]
-            for name, node in nodes.items()
-        }
-        source = Source(where.host.name, where.blobs)
-        store = job.ollama.store
+        wanted = self.published = needs.publishable(self.found)
+        shared = survey.is_shared(self.job)
+        missing = {name: [] if shared else needs.missing(node, wanted) for name, node in self.found.nodes.items()}
         return [
-            Stage("space", tuple(refused)),
-            Stage("link", tuple(linked)),
-            *(copying.stages(job, source, to_copy, whole, store=store, direct=self.direct) if any(to_copy) else ()),
-            Stage("publish", tuple(self._publish(wanted)), one_at_a_time=True),
+            Stage("left alone", tuple(self._left_alone(missing))),
+            *self._copy(wanted, missing),
+            Stage("publish", tuple(self._publish(wanted, missing)), one_at_a_time=True),
         ]
 
-    def _publish(self, wanted: ModelSet) -> list[Change]:
+    def _left_alone(self, missing: Mapping[str, Sequence[Blob]]) -> list[Change]:
+        """Return the hosts on which nothing more is tried: those that were lost, those without space."""
+        lacking = {name: needs.lacking_space(node, missing[name]) for name, node in self.found.nodes.items()}
+        full = {name: _no_space(self.job, name, lack) for name, lack in lacking.items() if lack}
+        return [Refused(name, trouble) for name, trouble in (self.lost | full).items()]
+
+    def _copy(self, wanted: ModelSet, missing: Mapping[str, Sequence[Blob]]) -> list[Stage]:
+        where, store = self.found.place, self.job.ollama.store
+        to_copy = {name: blobs for name, blobs in missing.items() if blobs}
+        linked: list[Change] = []
+        if not where.is_staging and where.host.name in to_copy:
+            linked = [LinkBlobs(where.host.name, where.store, store, tuple(to_copy.pop(where.host.name)))]
+        whole = {
+            name: [Blob(digest, size) for digest, size in wanted.blobs.items() if node.is_whole(digest, size)]
+            for name, node in self.found.nodes.items()
+        }
+        source = Source(where.host.name, where.blobs)
+        copied = copying.stages(self.job, source, to_copy, whole, store=store, direct=self.direct) if to_copy else []
+        return [Stage("link", tuple(linked)), *copied]
+
+    def _publish(self, wanted: ModelSet, missing: Mapping[str, Sequence[Blob]]) -> list[Change]:
         number = number_for(wanted, [node.sets for node in self.found.nodes.values()])
         preload = [model.name for model in self.found.wanted if model.preload]
         changes = [
@@ -147,7 +156,7 @@ class Bringing:
                 number,
                 wanted,
                 node,
-                copied=[] if survey.is_shared(self.job) else [blob.digest for blob in needs.missing(node, wanted)],
+                copied=[blob.digest for blob in missing[name]],
                 pod=self.found.pods.get(name),
                 preload=preload,
                 say=self.job.say,

@@ -16,13 +16,15 @@ all unload | while read -r model; do
     curl --silent --show-error --max-time 60 --output /dev/null \
         --data "{\"model\": \"$model\", \"keep_alive\": 0, \"stream\": false}" "http://$address/api/generate"
 done
-cd "$store/manifests"
-all manifest | while read -r path; do
-    rm -f "$path" "$pulled/manifests/$path"
-    # Ollama would stumble over an empty directory.
-    rmdir -p --ignore-fail-on-non-empty "$(dirname "$path")" 2>/dev/null || true
+for tree in "$store/manifests" "$pulled/manifests"; do
+    [ -d "$tree" ] || continue
+    cd "$tree"
+    all manifest | while read -r path; do
+        rm -f "$path"
+        # Ollama would stumble over an empty directory.
+        rmdir -p --ignore-fail-on-non-empty "$(dirname "$path")" 2>/dev/null || true
+    done
 done
-mkdir -p "$store/manifests"
 cd "$store/manifests"
 all blob | while read -r blob; do
     if grep -rqF "sha256:${blob#sha256-}" .; then

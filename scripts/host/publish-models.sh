@@ -63,7 +63,6 @@ place() {
 take_away() {
     rm -f "$manifests/$1"
     (cd "$manifests" && rmdir -p --ignore-fail-on-non-empty "$(dirname "$1")" 2>/dev/null) || true
-    mkdir -p "$manifests"
 }
 changed() { all manifest | cut -d ' ' -f 1 && all remove; }
 put_back() {

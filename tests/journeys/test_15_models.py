@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -245,7 +247,7 @@ def test_names_that_are_none_are_passed_over_and_told(site: Operator, staging: L
     finally:
         odd.unlink()
     assert said.status == 0, said.err
-    assert "1 files below /srv/nfs/ollama/manifests are no manifests" in said.err
+    assert "no manifests: 1 file below /srv/nfs/ollama/manifests" in said.err
 
 
 def test_an_unmounted_share_is_told_and_empties_no_node(lab: Lab, site: Operator, staging: LabHost) -> None:
@@ -291,6 +293,49 @@ def test_a_runner_that_was_killed_leaves_a_job_that_the_next_run_awaits(site: Op
     finally:
         staging.run(["rm", "-f", "/etc/lab/pull-waits"])
     assert matrix(site)["extra:latest"]["drift"] == ""
+
+
+@pytest.mark.parametrize("begun", ["verify", "copy", "publish set"])
+def test_a_runner_that_is_killed_in_the_middle_leaves_nothing_half_and_the_next_run_does_the_rest(
+    begun: str, lab: Lab, site: Operator, staging: LabHost
+) -> None:
+    name = f"{begun.split()[0]}ing:latest"
+    push(staging, name)
+    want(site, "tiny:latest", "small:latest", name, variant=True)
+    before = served(lab)
+    with site.typing("pull-models", "--hosts", "phi", "--yes") as process:
+        killed_at(process, rf"^\S+ +{begun} \d+")
+    assert set(before) <= set(served(lab))
+    said = pull(site, "--yes", "--lock-wait", "120")
+    assert said.status == 0, said.err
+    assert matrix(site)[name]["drift"] == ""
+    assert "phi: nothing to do" in pull(site).err
+
+
+def killed_at(process: subprocess.Popen[str], line: str) -> None:
+    """Kill it when it says a line that looks like this."""
+    assert process.stderr
+    assert any(re.search(line, said) for said in process.stderr)
+    process.send_signal(signal.SIGKILL)
+
+
+def test_a_tag_that_moves_on_staging_while_it_is_copied_is_published_as_it_was_verified(
+    lab: Lab, site: Operator, staging: LabHost
+) -> None:
+    push(staging, "moving:latest")
+    want(site, "tiny:latest", "small:latest", "moving:latest", variant=True)
+    library = staging.root / SHARE.strip("/") / LIBRARY
+    with site.typing("pull-models", "--hosts", "phi", "--yes") as process:
+        assert process.stderr
+        assert any(re.search(r"^\S+ +copy \d+ blob", said) for said in process.stderr)
+        verified = (library / "moving/latest").read_bytes()
+        (library / "moving/latest").write_bytes((library / "tiny/latest").read_bytes())
+        _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    row = matrix(site)["moving:latest"]
+    assert row["drift"] == "staging has another one"
+    assert row["lock"] == hashlib.sha256(verified).hexdigest()
+    assert "moving:latest" in served(lab)
 
 
 def log_of(staging: LabHost) -> str:
