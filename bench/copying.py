@@ -1,7 +1,7 @@
 """How long a blob takes to many nodes whose links are equally slow: through the chain, and directly.
 
-``python -m bench.copying [--rate 40] [--megabytes 60] [--chain-only] [NODES…]``, as root on Linux: makes a lab, prints a
-table, with what the simulation foretells.
+``python -m bench.copying [--rate 40] [--megabytes 60] [--chain-only] [NODES…]``, as root on Linux: makes a lab, prints
+a table, with what the simulation foretells.
 """
 
 from __future__ import annotations

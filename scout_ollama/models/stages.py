@@ -53,7 +53,7 @@ class Bringing:
         return [verify, self._later(expected)] if verify.changes else self._copy_and_publish()
 
     def _later(self, expected: Sequence[Change]) -> Stage:
-        return Stage("copy and publish", tuple(expected), settle=self._copy_and_publish_again)
+        return Stage("copy and publish", tuple(expected), settle=self.again)
 
     def _at_the_source(self) -> list[Stage]:
         """Return what is changed where models are pulled: damaged blobs go, what is lacking comes."""
@@ -110,7 +110,8 @@ class Bringing:
                 changes.append(VerifyBlobs(name, self.job.ollama.store, tuple(blobs), self.job.say))
         return Stage("verify", tuple(changes))
 
-    def _copy_and_publish_again(self) -> list[Stage]:
+    def again(self) -> list[Stage]:
+        """Return what is left to be done by now; once pods serve that did not before, that their models are loaded."""
         self._read_again()
         return self._copy_and_publish()
 
