@@ -225,13 +225,18 @@ def _items(section: Section, remote: Reader) -> list[KubeObject]:
             next="enable K3s's own Traefik, which brings Middleware; right after K3s's first start it takes a minute",
         )
     if not section.ok:
-        raise Trouble(
-            "the cluster's Kubernetes API does not answer as it should",
-            host=remote.host.name,
-            why=section.text.strip().splitlines()[-1] if section.text.strip() else "kubectl said nothing",
-            next=on(remote.host, "sudo k3s kubectl get nodes; sudo journalctl -u k3s -n 50 --no-pager"),
-        )
+        raise no_answer(remote.host, section)
     return _list_items(section.text)
+
+
+def no_answer(host: Host, section: Section) -> Trouble:
+    """Return the trouble that kubectl failed on a host, with the last thing that it said."""
+    return Trouble(
+        "the cluster's Kubernetes API does not answer as it should",
+        host=host.name,
+        why=(section.text.strip().splitlines() or ["kubectl said nothing"])[-1],
+        next=on(host, "sudo k3s kubectl get nodes; sudo journalctl -u k3s -n 50 --no-pager"),
+    )
 
 
 def _list_items(text: str) -> list[KubeObject]:

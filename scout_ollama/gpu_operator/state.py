@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from scout_ollama.errors import Trouble
-from scout_ollama.facts import Section, Sections, facts_script, parse_sections
-from scout_ollama.hints import on
+from scout_ollama.facts import Section, Sections, facts_script, no_answer, parse_sections
 from scout_ollama.inventory import Host
 from scout_ollama.manifests import KubeObject
 from scout_ollama.remote import Reader
@@ -73,6 +71,19 @@ class OperatorState:
 
 
 SCRIPT = "gpu-operator-state"
+# Every section but "policies": that kind comes with the chart.
+ALWAYS_THERE = (
+    "clock",
+    "chart",
+    "jobs",
+    "jobs.events",
+    "releases",
+    "operators",
+    "objects",
+    "events",
+    "nodes",
+    "holders",
+)
 
 
 def read(remote: Reader) -> OperatorState:
@@ -93,9 +104,9 @@ def parsed(said: Sections, host: Host) -> OperatorState:
         Trouble: the cluster's Kubernetes API does not answer as it should.
     """
     sections = Sections({name.removeprefix("gpu."): part for name, part in said.items() if name.startswith("gpu.")})
-    for name, section in sections.items():
-        if not section.ok and name != "policies":  # that kind comes with the chart
-            raise _no_answer(host, section)
+    for name in ALWAYS_THERE:
+        if not sections[name].ok:
+            raise no_answer(host, sections[name])
     around_job = [*_items(sections["jobs"]), *_items(sections["jobs.events"])]
     releases = [json.loads(line) for line in sections["releases"].text.splitlines() if line.strip()]
     return OperatorState(
@@ -107,15 +118,6 @@ def parsed(said: Sections, host: Host) -> OperatorState:
         policies=tuple(_items(sections["policies"])) if sections["policies"].ok else (),
         nodes={node["metadata"]["name"]: node for node in _items(sections["nodes"])},
         holders=_holders(sections["holders"].text),
-    )
-
-
-def _no_answer(host: Host, section: Section) -> Trouble:
-    return Trouble(
-        "the cluster's Kubernetes API does not answer as it should",
-        host=host.name,
-        why=(section.text.strip().splitlines() or ["kubectl said nothing"])[-1],
-        next=on(host, "sudo k3s kubectl get nodes; sudo journalctl -u k3s -n 50 --no-pager"),
     )
 
 
