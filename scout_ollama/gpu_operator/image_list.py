@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.text import Text
 
-# K3s runs Helm in it. Its tag is K3s's choice, and only the hosts know which K3s they have.
-HELM_JOB = "docker.io/rancher/klipper-helm"
-HELM_JOB_USE = "K3s, to install the chart; its tag is that of the hosts' K3s, whose air-gap archive has it"
+# What K3s adds. Their tags are K3s's choice, and only the hosts know which K3s they have.
+HELM_JOB = ("docker.io/rancher/klipper-helm", "to install the chart")
+PAUSE = ("docker.io/rancher/mirrored-pause", "below every pod")
+TRAEFIK = ("docker.io/rancher/mirrored-library-traefik", "for the endpoint")
 
 
 def command(site: Site, selector: str, *, as_json: bool) -> None:
@@ -86,6 +87,13 @@ def _place(row: ImageOutput) -> Text:
 def _needed(site: Site, cluster: Cluster) -> Iterator[tuple[str, list[str]]]:
     if isinstance(cluster, OllamaCluster) and not cluster.ollama.cpu_only:
         yield from users(verified(site, cluster), values(cluster)).items()
-        yield HELM_JOB, [HELM_JOB_USE]
+        yield _by_k3s(*HELM_JOB)
+    if isinstance(cluster, OllamaCluster):
+        yield _by_k3s(*TRAEFIK)
+    yield _by_k3s(*PAUSE)
     ollama = manifests.settings(cluster)
     yield f"{ollama.image}:{ollama.version}", ["Ollama"]
+
+
+def _by_k3s(image: str, use: str) -> tuple[str, list[str]]:
+    return image, [f"K3s, {use}; its tag is that of the hosts' K3s, whose air-gap archive has it"]

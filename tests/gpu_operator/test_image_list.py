@@ -54,6 +54,8 @@ def test_an_air_gapped_cluster_is_told_what_harbor_must_have(root: Path) -> None
             ),
             "registry.k8s.io/nfd/node-feature-discovery:v0.18.2": "k8s-proxy/nfd/node-feature-discovery:v0.18.2",
             "docker.io/rancher/klipper-helm": "dockerhub-proxy/rancher/klipper-helm",
+            "docker.io/rancher/mirrored-library-traefik": "dockerhub-proxy/rancher/mirrored-library-traefik",
+            "docker.io/rancher/mirrored-pause": "dockerhub-proxy/rancher/mirrored-pause",
             "docker.io/ollama/ollama:0.24.0": "dockerhub-proxy/ollama/ollama:0.24.0",
         }.items()
     }
@@ -65,7 +67,7 @@ def test_an_air_gapped_cluster_is_told_what_harbor_must_have(root: Path) -> None
 
 def test_a_cluster_with_a_way_out_pulls_from_where_images_are(root: Path) -> None:
     rows = listed(root, "nonphi")
-    assert len(rows) == 7
+    assert len(rows) == 9
     assert {row["harbor"] for row in rows} == {None}
 
 
@@ -74,10 +76,14 @@ def test_the_operators_toolkit_is_one_image_more(root: Path) -> None:
     assert "nvcr.io/nvidia/k8s/container-toolkit:v1.18.1" in {row["image"] for row in listed(root, "phi")}
 
 
-def test_without_gpus_there_is_only_ollama_and_no_chart_is_needed(root: Path) -> None:
+def test_without_gpus_there_is_nothing_of_the_operator_and_no_chart_is_needed(root: Path) -> None:
     shutil.rmtree(root / "charts")
     edit(root / "nonphi.yaml", "ollama:\n", "ollama:\n  cpu_only: true\n")
-    assert [row["image"] for row in listed(root, "nonphi")] == ["docker.io/ollama/ollama:0.24.0"]
+    assert [row["image"] for row in listed(root, "nonphi")] == [
+        "docker.io/rancher/mirrored-library-traefik",
+        "docker.io/rancher/mirrored-pause",
+        "docker.io/ollama/ollama:0.24.0",
+    ]
 
 
 def test_for_people_each_image_stands_on_a_line_and_both_clusters_are_told(root: Path) -> None:
