@@ -345,6 +345,8 @@ def log_of(staging: LabHost) -> str:
 
 def test_two_runs_at_once_are_one_after_the_other(site: Operator) -> None:
     with site.typing("verify-models", "--hosts", "phi", "--deep", "--yes") as first:
+        assert first.stderr
+        assert any("phi: 4 changes" in line for line in first.stderr)
         second = pull(site, "--yes", "--lock-wait", "200")
         _, err = first.communicate(timeout=200)
     assert first.returncode == 0, err
