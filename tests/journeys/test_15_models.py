@@ -15,7 +15,14 @@ import pytest
 
 from lab.lab import Lab
 from lab.labhost import LabHost
-from tests.journeys.conftest import Operator, Said, assert_nothing_left, assert_told, from_scout
+from tests.journeys.conftest import (
+    Operator,
+    Said,
+    assert_addresses_are_the_inventorys,
+    assert_nothing_left,
+    assert_told,
+    from_scout,
+)
 from tests.journeys.test_11_runbook import asking
 
 pytestmark = pytest.mark.lab
@@ -37,6 +44,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operato
     said = operator.deploy()
     assert said.status == 0, said.err
     yield operator
+    assert_addresses_are_the_inventorys(lab, operator)
     assert_nothing_left(lab)
 
 
