@@ -11,7 +11,7 @@ case $wanted in
 esac
 mkdir -p "$store/.scout-ollama/incoming"
 cd "$store/.scout-ollama/incoming"
-exec 9>.lock
+exec 9<.
 flock -w 60 9 || { echo "another run still copies to $store" >&2 && exit 1; }
 for file in sha256-*; do
     printf '%s\n' "$wanted" | grep -Fqx "$file" || rm -f "$file"

@@ -15,7 +15,7 @@ incoming=$store/.scout-ollama/incoming
 STALL_SECONDS=15
 umask 022
 mkdir -p "$incoming"
-exec 9>"$incoming/.lock"
+exec 9<"$incoming"
 flock -w 60 9 || { echo "another run still copies to $store" >&2 && exit 1; }
 # On /run, which is in memory: the key never reaches a disk.
 rm -rf /run/scout-ollama-fetch.??????
