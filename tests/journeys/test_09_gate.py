@@ -43,7 +43,8 @@ CHANGING = {
     "verify-models": ("--hosts", "phi", "--deep"),
 }
 AFTER = {"exec": ("--", "touch", "/etc/made-by-exec")}
-HOLDER = ("exec", "--hosts", "phi:gpu-1", "--sudo", "--yes", "--reason", "thinking", "--", "sleep", "600")
+HOLDING = ("--timeout", "3600", "--", "sleep", "3600")  # longer than all that is typed meanwhile
+HOLDER = ("exec", "--hosts", "phi:gpu-1", "--sudo", "--yes", "--reason", "thinking", *HOLDING)
 
 
 def words(command: str, *more: str) -> tuple[str, ...]:
@@ -61,6 +62,9 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     subprocess.run(["cp", "-a", lab.site, directory / "site"], check=True)
     operator = Operator(directory / "site", directory / "home", "laptop-1")
     assert operator.deploy().status == 0
+    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
+    stray = ["env", path, "python3", "-m", "lab.standins.models", "seed", "/var/lib/ollama", "stray:latest"]
+    lab.host("phi-gpu-2").run(stray)
     for models in (["tiny:latest"], ["tiny:latest", "small:latest"]):
         want(operator, models)
         said = operator.inv("pull-models", "--hosts", "phi", "--yes")
@@ -70,9 +74,6 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     assert operator.inv("drain-host", "--hosts", "phi:gpu-3", *REASON, "--yes").status == 0
     operator.edit("phi", lambda phi: phi["ollama"].update(keep_alive="2h"))
     want(operator, ["tiny:latest", "small:latest", "gemma4:31b"])
-    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
-    stray = ["env", path, "python3", "-m", "lab.standins.models", "seed", "/var/lib/ollama", "stray:latest"]
-    lab.host("phi-gpu-2").run(stray)
     pair = operator.authority.issue(["ollama.phi.example.edu"])
     pair.write(operator.site / "secrets/phi.crt", operator.site / "secrets/phi.key")
     return operator
@@ -87,7 +88,7 @@ def held(lab: Lab, site: Operator) -> Iterator[Snapshot]:
     """Somebody else has the lock, and will not let go; what the lab looks like meanwhile."""
     other = Operator(site.site, site.site.parent / "other", "laptop-2")
     with other.typing(*HOLDER):
-        lab.host("phi-gpu-1").wait_for(lambda: "sleep 600" in lab.host("phi-gpu-1").run(["ps", "-eo", "args"]).stdout)
+        lab.host("phi-gpu-1").wait_for(lambda: "sleep 3600" in lab.host("phi-gpu-1").run(["ps", "-eo", "args"]).stdout)
         yield snapshot.take(lab)
 
 

@@ -15,7 +15,14 @@ import pytest
 
 from lab.lab import Lab
 from lab.labhost import LabHost
-from tests.journeys.conftest import Operator, Said, assert_nothing_left, assert_told, from_scout
+from tests.journeys.conftest import (
+    Operator,
+    Said,
+    assert_addresses_are_the_inventorys,
+    assert_nothing_left,
+    assert_told,
+    from_scout,
+)
 from tests.journeys.test_11_runbook import asking
 
 pytestmark = pytest.mark.lab
@@ -37,6 +44,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operato
     said = operator.deploy()
     assert said.status == 0, said.err
     yield operator
+    assert_addresses_are_the_inventorys(lab, operator)
     assert_nothing_left(lab)
 
 
@@ -345,6 +353,8 @@ def log_of(staging: LabHost) -> str:
 
 def test_two_runs_at_once_are_one_after_the_other(site: Operator) -> None:
     with site.typing("verify-models", "--hosts", "phi", "--deep", "--yes") as first:
+        assert first.stderr
+        assert any("phi: 4 changes" in line for line in first.stderr)
         second = pull(site, "--yes", "--lock-wait", "200")
         _, err = first.communicate(timeout=200)
     assert first.returncode == 0, err
