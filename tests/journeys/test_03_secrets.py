@@ -196,9 +196,10 @@ def operator(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> AtHome:
 
 @pytest.fixture(scope="module")
 def password(lab: Lab) -> Iterator[Sentinel]:
-    """The robot account's password, on a cluster that serves; Harbor asks for it from now on."""
-    said = Operator(lab.site).deploy()
-    assert said.status == 0, said.err
+    """The robot account's password, on a cluster that serves a set of models; Harbor asks for it from now on."""
+    for command in ("deploy-ollama", "pull-models"):
+        said = Operator(lab.site).inv(command, "--hosts", "phi", "--yes")
+        assert said.status == 0, said.err
     password = Sentinel.passphrase()
     staging = lab.host("staging-1")
     staging.run(["install", "-m", "600", "/dev/stdin", HARBOR_USERS], input=f"{ROBOT}:{password.text}\n")
