@@ -15,6 +15,8 @@ from scout_ollama.remote import Reader, Remote, Script
 from scout_ollama.watching import watch
 
 PATIENCE_SECONDS = 120
+# A look asks the API a dozen questions, and what it waits for takes minutes.
+POLL_SECONDS = 3.0
 LOG_LINES = "8"
 
 
@@ -33,8 +35,8 @@ class Climb:
 
     @property
     def is_done(self) -> bool:
-        """Whether every rung is done."""
-        return self.ladder.is_done
+        """Whether there is nothing more to wait for: every rung is done, or one has failed for good."""
+        return self.ladder.is_done or any(rung.is_final for rung in self.ladder.at().values())
 
     @property
     def is_stuck(self) -> bool:
@@ -87,7 +89,7 @@ class AwaitGpus:
             said.update({rung.name: rung.said for rung in climb.ladder.at().values() if rung.said})
             return climb
 
-        climb = watch(look, self.say, patience=self.patience)
+        climb = watch(look, self.say, patience=self.patience, poll_seconds=POLL_SECONDS)
         stalls = {
             node: _stall(remote, climb, node, rung, said.get(rung.name, "")) for node, rung in climb.ladder.at().items()
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from scout_ollama import pods
@@ -36,7 +36,7 @@ class Rung:
 
     A stuck one may still come loose by itself, so whoever waits has patience. ``pod`` (with ``container``) is the one
     whose log tells why, in ``namespace``; ``events`` are warnings about it, and ``is_hopeless`` says that it failed;
-    ``said`` is what it said when it last ended.
+    ``said`` is what it said when it last ended. ``is_final``: nothing tries again by itself.
     """
 
     name: RungName
@@ -48,6 +48,7 @@ class Rung:
     events: tuple[str, ...] = ()
     is_hopeless: bool = False
     said: str = ""
+    is_final: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -134,7 +135,8 @@ def _chart(state: OperatorState, replaced: str) -> Rung:
     pod = pods.newest([p for p in _pods(state, CHARTS) if pods.is_owned_by(p, job)])
     status = job.get("status", {})
     if pods.condition(status, "Failed") == "True":
-        return _at_pod("chart", state, pod, chart.failure or pods.message(status, "Failed") or "Helm failed", CHARTS)
+        why = chart.failure or pods.message(status, "Failed") or "Helm failed"
+        return replace(_at_pod("chart", state, pod, why, CHARTS), is_final=True)
     if pods.condition(status, "Complete") != "True":
         return _at_pod("chart", state, pod, "Helm runs", CHARTS)
     return _release(state, job)

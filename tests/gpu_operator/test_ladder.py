@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scout_ollama.gpu_operator import causes, table
+from scout_ollama.gpu_operator.awaiting import Climb
 from scout_ollama.gpu_operator.ladder import Rung, judge
 from scout_ollama.gpu_operator.state import OperatorState
 from scout_ollama.inventory import Host
@@ -104,6 +105,7 @@ def test_a_job_that_is_complete_and_left_no_release_is_not_done() -> None:
 def test_helm_failed_for_good() -> None:
     reading = good(chart=chart(failure="Job has reached configured number of retries"), job=job(kind="Failed"))
     assert stands(reading) == {"": ("chart", "Job has reached configured number of retries")}
+    assert Climb(judge(reading, WANTED), "phi", {}).is_done, "there is nothing to wait for"
 
 
 def test_helm_fails_and_tries_again_and_what_it_said_is_kept() -> None:
@@ -115,7 +117,7 @@ def test_helm_fails_and_tries_again_and_what_it_said_is_kept() -> None:
     helm["metadata"] |= {"namespace": "kube-system", "ownerReferences": [{"uid": "job"}]}
     rung = at(good(job=job(kind=""), objects=(*good().objects, helm)))[""]
     assert rung.reason == "Helm runs; helm-abc: CrashLoopBackOff"
-    assert (rung.said, rung.container, rung.namespace) == (said, "helm", "kube-system")
+    assert (rung.said, rung.container, rung.namespace, rung.is_final) == (said, "helm", "kube-system", False)
 
 
 def test_a_chart_that_is_being_deleted_is_not_done() -> None:
