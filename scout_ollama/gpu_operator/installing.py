@@ -243,12 +243,16 @@ def _undo(cluster: Cluster, current: OperatorState, helm: Change | None) -> str:
 
 
 def prove(job: Job, wanted: Release, found: Survey, troubles: Troubles) -> Proved:
-    """Read the ladder once more, show it as a table, and ask the Ollama that runs on a node what it sees."""
+    """Read the ladder once more, show it as a table, and ask the Ollama that runs on a node what it sees.
+
+    The table has every host; what is proved is about those without trouble.
+    """
     proved = Proved(job.say)
     hosts = _hosts(job, troubles)
     current = job.through_a_server(dict(troubles), state.read)
     ladder = judge(current, _goal(job, wanted, hosts))
-    for name, line in _table(job, wanted, ladder, found):
+    everywhere = judge(current, _goal(job, wanted, job.ollama_hosts))
+    for name, line in _table(job, wanted, everywhere, found):
         job.say(name, line)
     for node, rung in ladder.at().items():
         at = next((host.name for host in hosts if host.node == node), job.cluster.name)
