@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -58,11 +57,6 @@ def of_host(host: Host, ollama: Ollama, facts: HostFacts, *, harbor: Harbor | No
     if "gpu" in host.roles and not ollama.cpu_only:
         findings += _gpus(host, facts)
     return findings
-
-
-def of_store(host: Host, ollama: Ollama, facts: HostFacts, store: str) -> list[Finding]:
-    """Return what keeps a host from serving the wanted models from ``store``, the directory of its pod."""
-    return list(_store(host, ollama, store, facts)) if "gpu" in host.roles else []
 
 
 def of_cluster(
@@ -122,8 +116,7 @@ def _k3s(host: Host, facts: HostFacts) -> Iterator[Finding]:
             "k3s", host.name, "K3s is not installed", "k3s --version does not answer", on(host, "sudo k3s --version")
         )
         return
-    version = re.match(r"v(\d+)\.(\d+)", facts.k3s_version)
-    if version and (int(version[1]), int(version[2])) < OLDEST_K3S:
+    if facts.k3s_release and facts.k3s_release < OLDEST_K3S:
         oldest = ".".join(map(str, OLDEST_K3S))
         yield Finding(
             "k3s",
@@ -265,7 +258,10 @@ def _drained(host: Host, node: KubeObject) -> Iterator[Finding]:
         )
 
 
-def _store(host: Host, ollama: Ollama, store: str, facts: HostFacts) -> Iterator[Finding]:
+def of_store(host: Host, ollama: Ollama, facts: HostFacts, store: str) -> Iterator[Finding]:
+    """Return what keeps a host from serving the wanted models from ``store``, the directory of its pod."""
+    if "gpu" not in host.roles:
+        return
     if not facts.store_directories:
         yield Finding(
             "store",

@@ -110,6 +110,12 @@ class HostFacts:
     curl: bool
     registry: Section | None
 
+    @property
+    def k3s_release(self) -> tuple[int, int] | None:
+        """Major and minor version of K3s; None if it does not answer."""
+        found = re.match(r"v(\d+)\.(\d+)", self.k3s_version or "")
+        return (int(found[1]), int(found[2])) if found else None
+
 
 def drained(objects: Iterable[KubeObject]) -> dict[str, str]:
     """Return the nodes among some objects that drain-host took out of service, with the note of who did it and why."""

@@ -6,6 +6,22 @@ import os
 import tempfile
 from pathlib import Path
 
+from scout_ollama.errors import Trouble
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file; empty if there is none.
+
+    Raises:
+        Trouble: it cannot be read.
+    """
+    try:
+        return path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise Trouble(f"{path} cannot be read", why=error.strerror or str(error), next=f"ls -l {path}") from None
+
 
 def write(path: Path, content: bytes) -> None:
     """Make or replace a file in one step, with the mode that it had (else 0644). The directory must be there.

@@ -29,8 +29,7 @@ def why_not_ready(status: Mapping[str, Any], events: Sequence[str]) -> tuple[str
     """
     if status.get("phase") == "Failed":
         return f"{status.get('reason', 'Failed')}: {status.get('message', '')}".strip(": "), True
-    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-    for container in containers:
+    for container in containers(status):
         waiting = container.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") in HOPELESS:
             # How long the kubelet waits before it tries again, which is all that it adds here, changes every time.
@@ -45,15 +44,19 @@ def why_not_ready(status: Mapping[str, Any], events: Sequence[str]) -> tuple[str
     return "starting", False
 
 
+def containers(status: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the statuses of a pod's containers, in the order in which they start: init containers first."""
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
 def is_running(status: Mapping[str, Any]) -> bool:
     """Whether any container of a pod runs, an init container too."""
-    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-    return any("running" in container.get("state", {}) for container in containers)
+    return any("running" in container.get("state", {}) for container in containers(status))
 
 
 def failing_container(status: Mapping[str, Any]) -> str:
     """Return the name of the container whose log tells most: the first that is not through; empty if there is none."""
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+    for container in containers(status):
         ended = container.get("state", {}).get("terminated")
         if not (ended and ended.get("exitCode") == 0):
             return str(container.get("name", ""))

@@ -123,6 +123,11 @@ def blob_digest(file: str) -> str | None:
     return file.replace("-", ":") if _BLOB_FILE.fullmatch(file) else None
 
 
+def short(digest: str) -> str:
+    """Return the first 12 hexadecimal digits of a digest, with or without ``sha256:``, as Ollama itself lists them."""
+    return digest.removeprefix("sha256:")[:12]
+
+
 def manifest_digest(content: bytes) -> str:
     """Return the SHA-256 of a manifest file, 64 hexadecimal digits, as ``/api/tags`` shows it for the model."""
     return hashlib.sha256(content).hexdigest()
@@ -212,7 +217,7 @@ class Fault:
 
     def __str__(self) -> str:
         state = "missing" if self.found is None else f"{self.found} of {self.wanted} bytes"
-        return f"blob {self.digest.removeprefix('sha256:')[:12]} {state}"
+        return f"blob {short(self.digest)} {state}"
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def look(job: Job, wanted: Release, found: Survey, options: Options = DEFAULTS, 
     if not (helm or restarts or _restarts_k3s(ground)) and before.is_done:
         return Steps(pulls)
     _refuse_what_cannot_work(job, wanted, found, current, helm, options)
-    goal = replace(goal, replaced=_uid(current.job) if helm else "")
+    goal = replace(goal, replaced=current.job["metadata"]["uid"] if helm and current.job else "")
     by_node = {host.node: host for host in hosts}
     wait = AwaitGpus(job.cluster.name, by_node, goal, before, job.say, found.troubles, options.patience)
     free = [host for host in hosts if not current.holders.get(host.node)]
@@ -147,11 +147,6 @@ def _goal(job: Job, wanted: Release, hosts: Sequence[Host]) -> Wanted:
         whole=len(hosts) == len(job.ollama_hosts),
         features=any("gfd" in places for places in users.values()),
     )
-
-
-def _uid(job: dict[str, object] | None) -> str:
-    metadata = job["metadata"] if job else {}
-    return str(metadata["uid"]) if isinstance(metadata, dict) and metadata else ""
 
 
 def _failed_job(current: OperatorState, before: Ladder) -> str:

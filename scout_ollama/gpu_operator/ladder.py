@@ -294,7 +294,7 @@ def _at_pod(
 
 def _last_words(status: Mapping[str, Any]) -> str:
     """What a container said when it last ended, if its pod keeps that: the next restart takes its log away."""
-    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    containers = pods.containers(status)
     ended = [c.get(when, {}).get("terminated", {}) for c in containers for when in ("state", "lastState")]
     words = [str(end.get("message", "")).strip() for end in ended if end.get("exitCode")]
     return next((text.splitlines()[-1] for text in words if text), "")

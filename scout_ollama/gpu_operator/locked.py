@@ -55,7 +55,7 @@ def sum_of(file: Path) -> str | None:
     Raises:
         Trouble: the lock cannot be read, or has two different ones.
     """
-    lines = _text(lock_of(file)).splitlines()
+    lines = files.text_of(lock_of(file)).splitlines()
     entries = (re.fullmatch(r"([0-9a-fA-F]{64}) [ *](.+)", line) for line in lines)
     sums = {entry[1].lower() for entry in entries if entry and entry[2] == file.name}
     if len(sums) > 1:
@@ -66,7 +66,7 @@ def sum_of(file: Path) -> str | None:
 
 def record(file: Path, sha256: str) -> None:
     """Add a file to its lock; what is there stays."""
-    text = _text(lock_of(file))
+    text = files.text_of(lock_of(file))
     end = "" if not text or text.endswith("\n") else "\n"
     files.write(lock_of(file), f"{text}{end}{sha256}  {file.name}\n".encode())
 
@@ -75,15 +75,6 @@ def differing(source: object, found: str, recorded: str, *, next: str) -> Troubl
     """Return the trouble that a file is not the one that was accepted."""
     why = f"its SHA-256 is {found}\nand recorded is {recorded}"
     return Trouble(f"{source} is not the file that was accepted", why=why, next=next)
-
-
-def _text(lock: Path) -> str:
-    try:
-        return lock.read_text(errors="replace")
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        raise Trouble(f"{lock} cannot be read", why=error.strerror or str(error), next=f"ls -l {lock}") from None
 
 
 def _recording(file: Path) -> str:

@@ -42,10 +42,8 @@ def require(remote: Reader, cluster: str, images: Sequence[str], harbor: Harbor)
 def _manifest(place: str) -> str:
     """Return the URL of a manifest from ``HOST/REPOSITORY:TAG`` or ``HOST/REPOSITORY@DIGEST``."""
     host, _, path = place.partition("/")
-    repository, at, reference = path.rpartition("@") if "@" in path else path.rpartition(":")
-    return (
-        f"https://{host}/v2/{repository}/manifests/{reference}" if at else f"https://{host}/v2/{path}/manifests/latest"
-    )
+    repository, _, reference = path.rpartition("@" if "@" in path else ":")
+    return f"https://{host}/v2/{repository}/manifests/{reference}"
 
 
 def _flaw(image: str, answer: Section | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from scout_ollama.checks import Finding
@@ -46,7 +45,7 @@ def of_host(host: Host, operator: GpuOperator, facts: HostFacts) -> Iterator[Fin
             "the operator's toolkit tells containerd of the runtime by such a file; newer K3s import them",
             f"upgrade K3s there; or edit {host.cluster}.yaml: gpu_operator.toolkit: host",
         )
-    elif operator.toolkit == "nri" and _version(facts) < NRI_K3S:
+    elif operator.toolkit == "nri" and (facts.k3s_release or (0, 0)) < NRI_K3S:
         yield Finding(
             "nri",
             host.name,
@@ -54,11 +53,6 @@ def of_host(host: Host, operator: GpuOperator, facts: HostFacts) -> Iterator[Fin
             f"it needs K3s v{'.'.join(map(str, NRI_K3S))} or later",
             f"upgrade K3s there; or edit {host.cluster}.yaml: gpu_operator.toolkit: host",
         )
-
-
-def _version(facts: HostFacts) -> tuple[int, int]:
-    found = re.match(r"v(\d+)\.(\d+)", facts.k3s_version or "")
-    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def require_a_place(cluster: str, nodes: Mapping[str, KubeObject]) -> None:

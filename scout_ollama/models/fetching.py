@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scout_ollama.errors import Trouble
-from scout_ollama.models import sizes
-from scout_ollama.models.blob import Blob
+from scout_ollama.models.blob import Blob, blob_lines, counted_blobs
 from scout_ollama.models.chain import SOURCE, Chain
 from scout_ollama.models.copy_progress import CopyProgress
 from scout_ollama.models.sharing import RunKey, UnshareBlobs
 from scout_ollama.remote import Remote, RemoteError, Result, Script
-from scout_ollama.store import blob_digest, blob_file
+from scout_ollama.store import blob_digest, blob_file, short
 
 LONGEST_SECONDS = 86400
 DAMAGED, UNREACHABLE, UNWRITABLE, STALLED = 65, 69, 74, 75  # how fetch-blobs.sh ends
@@ -50,12 +49,11 @@ class Fetch:
     @property
     def title(self) -> str:
         """``copy N blobs, SIZE``."""
-        size = sizes.shown(sum(blob.size for blob in self.blobs))
-        return f"copy {sizes.counted(len(self.blobs), 'blob')}, {size}"
+        return f"copy {counted_blobs(self.blobs)}"
 
     def difference(self) -> list[str]:
         """Each blob with its size."""
-        return [f"+ blob {blob.digest.removeprefix('sha256:')[:12]} {sizes.shown(blob.size)}" for blob in self.blobs]
+        return blob_lines("+", self.blobs)
 
     def make(self, remote: Remote) -> None:
         """Follow an upstream, and when it fails the next one up the chain, in the end the source."""
@@ -131,7 +129,7 @@ class Fetch:
         """What is damaged is fetched once more, from the source; what was there before may have been to blame."""
         if upstream == SOURCE and self._current in self._damaged:
             raise Trouble(
-                f"blob {self._current.removeprefix('sha256:')[:12]} is damaged on {place}",
+                f"blob {short(self._current)} is damaged on {place}",
                 host=self.host,
                 why="it was fetched twice, and is not what its name says",
                 next=f"inv pull-models --hosts {self.cluster} --repair",

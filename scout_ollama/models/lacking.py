@@ -8,7 +8,7 @@ from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
 from scout_ollama.models import needs, sizes
 from scout_ollama.models.survey import Found
-from scout_ollama.store import Manifest, ModelName
+from scout_ollama.store import Manifest, ModelName, short
 
 
 def troubles(found: Found) -> list[Trouble]:
@@ -29,7 +29,7 @@ def _damaged(found: Found) -> Iterator[Trouble]:
             digests.add(blob.digest)
             size = found.source.blobs[blob.digest].size
             what = "damaged" if size == blob.size else f"{size} of {blob.size} bytes"
-            lines.append(f"{model.name}: blob {blob.digest.removeprefix('sha256:')[:12]} is {what}")
+            lines.append(f"{model.name}: blob {short(blob.digest)} is {what}")
     if digests:
         yield Trouble(
             f"damaged: {sizes.counted(len(digests), 'blob')} in {found.place.store}",
@@ -57,7 +57,7 @@ def _reason(found: Found, name: ModelName) -> str:
         return f"its manifest in {found.place.store} cannot be read: {broken}"
     text = found.source.text_of(name)
     gone = [digest for digest in (Manifest.parse(text).blobs if text else {}) if digest not in found.source.blobs]
-    return "\n".join(f"blob {digest.removeprefix('sha256:')[:12]} is missing" for digest in gone) or "it was not pulled"
+    return "\n".join(f"blob {short(digest)} is missing" for digest in gone) or "it was not pulled"
 
 
 def _odd(found: Found) -> Iterator[Trouble]:

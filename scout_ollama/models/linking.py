@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scout_ollama.models import sizes
-from scout_ollama.models.blob import Blob
+from scout_ollama.models.blob import Blob, blob_lines, counted_blobs
 from scout_ollama.remote import Remote, Script
 from scout_ollama.store import blob_file
 
@@ -22,12 +21,11 @@ class LinkBlobs:
     @property
     def title(self) -> str:
         """``take over N blobs``."""
-        size = sizes.shown(sum(blob.size for blob in self.blobs))
-        return f"take over {sizes.counted(len(self.blobs), 'blob')}, {size}, from its own pull"
+        return f"take over {counted_blobs(self.blobs)}, from its own pull"
 
     def difference(self) -> list[str]:
         """Each blob with its size."""
-        return [f"+ blob {blob.digest.removeprefix('sha256:')[:12]} {sizes.shown(blob.size)}" for blob in self.blobs]
+        return blob_lines("+", self.blobs)
 
     def make(self, remote: Remote) -> None:
         """Link them; a rename puts each in its place."""

@@ -54,15 +54,8 @@ def write(site: Site, cluster: str, digests: Mapping[ModelName, str]) -> bool:
 
 
 def _read(site: Site) -> Locked:
-    lock = lock_of(site)
-    try:
-        text = lock.read_text(errors="replace")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise Trouble(f"{lock} cannot be read", why=error.strerror or str(error), next=f"ls -l {lock}") from None
     found: Locked = {}
-    for line in text.splitlines():
+    for line in files.text_of(lock_of(site)).splitlines():
         match = _LINE.fullmatch(line)
         try:
             if match:

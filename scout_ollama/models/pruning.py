@@ -11,7 +11,7 @@ from scout_ollama.models.pods import Pod
 from scout_ollama.models.sets import closure
 from scout_ollama.models.stored import Stored
 from scout_ollama.remote import Remote, Script
-from scout_ollama.store import ModelName, blob_file
+from scout_ollama.store import ModelName, blob_file, short
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Prune:
     def difference(self) -> list[str]:
         """Each model, each blob with its size, each set."""
         lines = [f"- {name}" for name in self.models]
-        lines += [f"- blob {d.removeprefix('sha256:')[:12]} {sizes.shown(size)}" for d, size in self.blobs.items()]
+        lines += [f"- blob {short(d)} {sizes.shown(size)}" for d, size in self.blobs.items()]
         return lines + [f"- set {number}" for number in self.sets]
 
     def make(self, remote: Remote) -> None:

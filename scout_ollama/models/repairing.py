@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from scout_ollama.models import sizes
-from scout_ollama.models.blob import Blob
+from scout_ollama.models.blob import Blob, blob_lines
 from scout_ollama.models.pulling import Lock
 from scout_ollama.remote import Remote, Script
 from scout_ollama.store import blob_file
@@ -27,7 +27,7 @@ class RemoveBlobs:
 
     def difference(self) -> list[str]:
         """Each blob with the size that it should have."""
-        return [f"- blob {blob.digest.removeprefix('sha256:')[:12]} {sizes.shown(blob.size)}" for blob in self.blobs]
+        return blob_lines("-", self.blobs)
 
     def make(self, remote: Remote) -> None:
         """Remove them; what has one open reads on."""

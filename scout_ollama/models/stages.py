@@ -13,16 +13,15 @@ from dataclasses import dataclass, field, replace
 from scout_ollama.changes import Change, Expected, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.job import Job
-from scout_ollama.models import copying, needs, pods, publishing, pulling, sizes, staging_lock, survey
+from scout_ollama.models import copying, needs, pods, publishing, pulling, sizes, staging_lock, survey, verifying
 from scout_ollama.models.blob import Blob
 from scout_ollama.models.copying import Source
 from scout_ollama.models.linking import LinkBlobs
 from scout_ollama.models.needs import Call
 from scout_ollama.models.pulling import PullModels
 from scout_ollama.models.repairing import RemoveBlobs
-from scout_ollama.models.sets import ModelSet, closure, number_for
+from scout_ollama.models.sets import ModelSet, number_for
 from scout_ollama.models.survey import Found
-from scout_ollama.models.verifying import VerifyBlobs
 from scout_ollama.remote import Remote
 from scout_ollama.store import Manifest, ModelName
 
@@ -99,16 +98,10 @@ class Bringing:
 
     def _verify(self) -> Stage:
         """Return what hashes, at the source and on the nodes, whatever of the wanted models nobody has hashed yet."""
-        where, source = self.found.place, self.found.source
-        texts = [text for model in self.found.wanted if (text := source.text_of(model.name))]
-        wanted = closure(texts)
-        changes: list[Change] = []
-        if blobs := needs.unverified(source, wanted):
-            changes.append(VerifyBlobs(where.host.name, where.store, tuple(blobs), self.job.say))
-        for name, node in self.found.nodes.items() if not survey.is_shared(self.job) else ():
-            if blobs := needs.unverified(node, wanted):
-                changes.append(VerifyBlobs(name, self.job.ollama.store, tuple(blobs), self.job.say))
-        return Stage("verify", tuple(changes))
+        found, wanted = self.found, self.found.wanted_blobs
+        copies = {} if survey.is_shared(self.job) else found.nodes
+        on_nodes = {name: needs.unverified(node, wanted) for name, node in copies.items()}
+        return verifying.stage(self.job, found.place, needs.unverified(found.source, wanted), on_nodes)
 
     def again(self) -> list[Stage]:
         """Return what is left to be done by now; once pods serve that did not before, that their models are loaded."""

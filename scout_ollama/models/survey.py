@@ -13,6 +13,7 @@ from scout_ollama.job import Job, Troubles
 from scout_ollama.models import place, pods, registry, stored, wanted
 from scout_ollama.models.place import Place
 from scout_ollama.models.pods import Pod
+from scout_ollama.models.sets import closure
 from scout_ollama.models.stored import Stored
 from scout_ollama.models.wanted import WantedModel
 from scout_ollama.store import Manifest, ModelName
@@ -30,6 +31,11 @@ class Found:
     troubles: Troubles = field(default_factory=dict)
     pods: Mapping[str, Pod] = field(default_factory=dict)
     registry: Mapping[ModelName, Manifest] = field(default_factory=dict)
+
+    @property
+    def wanted_blobs(self) -> dict[str, int]:
+        """Every blob that the wanted models need, as far as the source has their manifests: digest to bytes."""
+        return closure(text for model in self.wanted if (text := self.source.text_of(model.name)))
 
 
 def take(job: Job) -> Found:

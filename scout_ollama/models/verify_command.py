@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from scout_ollama.changes import Change, Plan, Stage
+from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble
 from scout_ollama.job import Job, Troubles
-from scout_ollama.models import lacking, needs, proving, sizes, stored, survey
+from scout_ollama.models import lacking, needs, proving, sizes, stored, survey, verifying
 from scout_ollama.models.blob import Blob
-from scout_ollama.models.sets import ModelSet, closure
+from scout_ollama.models.sets import ModelSet
 from scout_ollama.models.stored import Stored
 from scout_ollama.models.survey import Found
-from scout_ollama.models.verifying import VerifyBlobs
 from scout_ollama.proposal import Proposal, Proved
+from scout_ollama.store import short
 
 
 def propose(job: Job, *, deep: bool) -> Proposal:
@@ -23,17 +23,12 @@ def propose(job: Job, *, deep: bool) -> Proposal:
         Trouble: staging cannot be asked, or has no store where it should be.
     """
     found = survey.take(job)
-    where = found.place
-    texts = [text for model in found.wanted if (text := found.source.text_of(model.name))]
-    at_source = _to_hash(found.source, closure(texts), deep=deep)
-    changes: list[Change] = []
-    if at_source:
-        changes.append(VerifyBlobs(where.host.name, where.store, tuple(at_source), job.say))
-    for name, node in found.nodes.items() if not survey.is_shared(job) else ():
-        if blobs := _to_hash(node, _served(found).blobs, deep=deep):
-            changes.append(VerifyBlobs(name, job.ollama.store, tuple(blobs), job.say))
+    copies = {} if survey.is_shared(job) else found.nodes
+    served = _served(found).blobs
+    on_nodes = {name: _to_hash(node, served, deep=deep) for name, node in copies.items()}
+    at_source = _to_hash(found.source, found.wanted_blobs, deep=deep)
     return Proposal(
-        plan=Plan((Stage("verify", tuple(changes)),)),
+        plan=Plan((verifying.stage(job, found.place, at_source, on_nodes),)),
         troubles=found.troubles,
         prove=lambda troubles: _prove(job, found, troubles),
     )
@@ -63,8 +58,9 @@ def _prove(job: Job, found: Found, troubles: Troubles) -> Proved:
     now = Found(found.cluster, found.place, found.wanted, source, read.ok, pods=found.pods, registry=found.registry)
     published = _served(now)
     proved = proving.prove(job, now.nodes, now.pods, published, troubles)
-    proved.troubles += lacking.troubles(now)
-    if not lacking.troubles(now):
+    at_source = lacking.troubles(now)
+    proved.troubles += at_source
+    if not at_source:
         host = found.place.host.name
         job.say(host, f"every blob in {found.place.store} that is wanted has its digest")
         proved.lines.append((host, "every blob that is wanted has its digest"))
@@ -79,6 +75,6 @@ def _damaged(job: Job, host: str, blobs: list[Blob]) -> Trouble:
     return Trouble(
         f"missing or damaged: {sizes.counted(len(blobs), 'blob')} of its models",
         host=host,
-        why="\n".join(f"blob {blob.digest.removeprefix('sha256:')[:12]} of {blob.size} bytes" for blob in blobs),
+        why="\n".join(f"blob {short(blob.digest)} of {blob.size} bytes" for blob in blobs),
         next=f"inv pull-models --hosts {job.cluster.name}: it copies them anew",
     )

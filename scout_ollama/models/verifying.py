@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scout_ollama.changes import Say
+from scout_ollama.changes import Say, Stage
+from scout_ollama.job import Job
 from scout_ollama.lock import STATE
 from scout_ollama.models import sizes
-from scout_ollama.models.blob import Blob
+from scout_ollama.models.blob import Blob, counted_blobs
+from scout_ollama.models.place import Place
 from scout_ollama.remote import Remote, Script
-from scout_ollama.store import blob_digest, blob_file
+from scout_ollama.store import blob_digest, blob_file, short
 
 LONGEST_SECONDS = 86400
 SAY_BYTES = 5_000_000_000
@@ -29,8 +31,7 @@ class VerifyBlobs:
     @property
     def title(self) -> str:
         """``verify N blobs, SIZE``."""
-        size = sizes.shown(sum(blob.size for blob in self.blobs))
-        return f"verify {sizes.counted(len(self.blobs), 'blob')}, {size}"
+        return f"verify {counted_blobs(self.blobs)}"
 
     def difference(self) -> list[str]:
         """Why, and what of it stays."""
@@ -40,7 +41,15 @@ class VerifyBlobs:
         """Hash them; each that is not right is told, and on record: nobody will copy it, and a node fetches it anew."""
         bad = run(remote, self.store, self.blobs, lambda line: self.say(self.host, line))
         for digest, what in bad.items():
-            self.say(self.host, f"blob {digest.removeprefix('sha256:')[:12]} is {what}")
+            self.say(self.host, f"blob {short(digest)} is {what}")
+
+
+def stage(job: Job, place: Place, at_source: Sequence[Blob], on_nodes: Mapping[str, Sequence[Blob]]) -> Stage:
+    """Return what hashes blobs at the source and, by host, in the nodes' own stores; nothing where there are none."""
+    stores = [(place.host.name, place.store, at_source)]
+    stores += [(name, job.ollama.store, blobs) for name, blobs in on_nodes.items()]
+    changes = [VerifyBlobs(host, store, tuple(blobs), job.say) for host, store, blobs in stores if blobs]
+    return Stage("verify", tuple(changes))
 
 
 WORDS = {"bad": "damaged", "short": "of another size", "missing": "missing", "moving": "being written"}

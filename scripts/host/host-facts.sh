@@ -58,7 +58,9 @@ emit registries.authority cat "$k3s_config/scout-ollama-registry-ca.crt"
 emit registries.loaded registries_loaded
 emit images k3s crictl images -o json
 emit gpus timeout 20 nvidia-smi -L
-emit driver driver
+# Where the GPUs do not answer the same command would only hang a second time.
+# shellcheck disable=SC2154  # emit_status is emit.sh's
+[ "$emit_status" -ne 0 ] || emit driver driver
 emit toolkit toolkit
 emit runtime.loaded runtime_loaded
 emit runtime.drop_ins drop_ins
