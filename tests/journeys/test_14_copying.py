@@ -202,8 +202,9 @@ def ssh(site: Site, node: str, key: Path, *words: str) -> subprocess.CompletedPr
     home = site.host(node).root / "root"
     home.joinpath("key").write_bytes(key.read_bytes())
     home.joinpath("key").chmod(0o600)
-    options = ["-F", "/dev/null", "-i", "/root/key", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]
-    options += ["-o", "LogLevel=ERROR", "-o", "UserKnownHostsFile=/dev/null", "-o", "ExitOnForwardFailure=yes"]
+    home.joinpath("known").write_bytes((site.lab.site / "known_hosts").read_bytes())
+    options = ["-F", "/dev/null", "-i", "/root/key", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
+    options += ["-o", "LogLevel=ERROR", "-o", "UserKnownHostsFile=/root/known", "-o", "ExitOnForwardFailure=yes"]
     argv = ["timeout", "10", "ssh", *options, *words]
     return site.host(node).run(argv, check=False)
 
@@ -248,8 +249,8 @@ def test_the_key_does_nothing_else(words: list[str], site: Site, key: Path) -> N
 def test_the_key_forwards_no_port(site: Site, key: Path) -> None:
     """ssh listens on its own side whatever the server allows: it is the connection through it that is refused."""
     script = """
-        ssh -F /dev/null -i /root/key -N -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
-            -L 127.0.0.1:9999:127.0.0.1:22 "$1" 2>/root/said & forward=$!
+        ssh -F /dev/null -i /root/key -N -o BatchMode=yes -o StrictHostKeyChecking=yes \
+            -o UserKnownHostsFile=/root/known -L 127.0.0.1:9999:127.0.0.1:22 "$1" 2>/root/said & forward=$!
         for _ in $(seq 200); do ! : 3<>/dev/tcp/127.0.0.1/9999 || break; sleep 0.05; done 2>/dev/null
         exec 3<>/dev/tcp/127.0.0.1/9999 && timeout 10 head -c 3 <&3
         kill $forward; cat /root/said"""
