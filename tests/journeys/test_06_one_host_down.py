@@ -34,6 +34,7 @@ def proved(said: Said) -> list[str]:
 
 
 def test_1_a_pod_that_cannot_be_made_is_told_with_the_clusters_own_words(operator: Operator) -> None:
+    assert operator.deploy().status == 0
     operator.edit("phi", lambda phi: phi["ollama"].update(runtime_class="absent"))
     said = operator.deploy()
     assert said.status == 1
