@@ -20,6 +20,7 @@ from scout_ollama.errors import Trouble
 _SEED_MODELS = "lab.standins.models", "seed", "/var/lib/ollama"
 _SEED_HARBOR = "lab.standins.harbor", "seed"
 _SEED_REGISTRY = ("lab.standins.model_registry",)
+_REGISTRY = "http://localhost:5000/v2/"
 
 
 class Lab:
@@ -139,6 +140,7 @@ class Lab:
             host.run(["mkdir", "-p", f"{NFS_DIRECTORY}/blobs", f"{NFS_DIRECTORY}/manifests"])
         host.wait_for_units()
         if self._record.k3s and cluster.kind == "staging":
+            host.wait_for(lambda: host.run(["curl", "--silent", "--fail", _REGISTRY], check=False).returncode == 0)
             _run_module(host, *_SEED_HARBOR)
             _run_module(host, *_SEED_REGISTRY)
 
