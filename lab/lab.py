@@ -13,11 +13,10 @@ from lab.engine import Engine, choose
 from lab.keys import KeyPair
 from lab.labhost import LabHost
 from lab.record import Record
-from lab.site import NFS_DIRECTORY
+from lab.site import MODEL_STORE, NFS_DIRECTORY
 from lab.topology import DEFAULT_TOPOLOGY, ClusterSpec, HostSpec, Topology, placed
 from scout_ollama.errors import Trouble
 
-_SEED_MODELS = "lab.standins.models", "seed", "/var/lib/ollama"
 _SEED_HARBOR = "lab.standins.harbor", "seed"
 _SEED_REGISTRY = ("lab.standins.model_registry",)
 _REGISTRY = "http://localhost:5000/v2/"
@@ -135,14 +134,18 @@ class Lab:
         host = self.host(spec.name)
         host.wait_for_ssh()
         if self._record.k3s and "gpu" in spec.roles:
-            _run_module(host, *_SEED_MODELS)
+            _make_store(host, MODEL_STORE)
         if cluster.kind == "staging":
-            host.run(["mkdir", "-p", f"{NFS_DIRECTORY}/blobs", f"{NFS_DIRECTORY}/manifests"])
+            _make_store(host, NFS_DIRECTORY)
         host.wait_for_units()
         if self._record.k3s and cluster.kind == "staging":
             host.wait_for(lambda: host.run(["curl", "--silent", "--fail", _REGISTRY], check=False).returncode == 0)
             _run_module(host, *_SEED_HARBOR)
             _run_module(host, *_SEED_REGISTRY)
+
+
+def _make_store(host: LabHost, directory: str) -> None:
+    host.run(["mkdir", "-p", f"{directory}/blobs", f"{directory}/manifests"])
 
 
 def _run_module(host: LabHost, *arguments: str) -> None:

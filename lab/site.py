@@ -15,6 +15,7 @@ from lab.standins import model_registry
 from lab.topology import ClusterSpec, HostSpec
 from scout_ollama.errors import Trouble
 
+MODEL_STORE = "/var/lib/ollama"
 NFS_DIRECTORY = "/srv/nfs/ollama"
 
 

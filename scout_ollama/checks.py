@@ -12,7 +12,6 @@ from scout_ollama.hints import on
 from scout_ollama.inventory import Harbor, Host, Ollama
 from scout_ollama.manifests import KubeObject, least_gpu_memory_mib
 from scout_ollama.steps import registries
-from scout_ollama.store import ModelName, StoreError
 
 Status = Literal["fail", "warn"]
 
@@ -258,41 +257,13 @@ def _drained(host: Host, node: KubeObject) -> Iterator[Finding]:
         )
 
 
-def of_store(host: Host, ollama: Ollama, facts: HostFacts, store: str) -> Iterator[Finding]:
-    """Return what keeps a host from serving the wanted models from ``store``, the directory of its pod."""
-    if "gpu" not in host.roles:
-        return
-    if not facts.store_directories:
+def of_store(host: Host, facts: HostFacts, store: str) -> Iterator[Finding]:
+    """Return what keeps the pod of a host from serving anything from ``store``."""
+    if "gpu" in host.roles and not facts.store_directories:
         yield Finding(
             "store",
             host.name,
             f"the model store {store} is not there",
             "it must hold blobs/ and manifests/: a pod would otherwise serve nothing, or not start",
-            on(host, f"sudo mkdir -p {store}/blobs {store}/manifests") + "; then inv pull-models",
+            on(host, f"sudo mkdir -p {store}/blobs {store}/manifests") + "; then the same command again",
         )
-        return
-    flaws = {name: flaw for name in wanted_models(ollama) if (flaw := _flaw(name, facts))}
-    if flaws:
-        yield Finding(
-            "models",
-            host.name,
-            f"its store lacks {', '.join(map(str, flaws))}",
-            "; ".join(dict.fromkeys(flaws.values())) + ": Ollama will run, but cannot answer for what it lacks",
-            f"inv pull-models --hosts {host.cluster}",
-            status="warn",
-        )
-
-
-def _flaw(name: ModelName, facts: HostFacts) -> str:
-    """Why a model cannot be served from a store; Ollama itself would list it, and fail when it is asked."""
-    if isinstance(facts.store, StoreError):
-        return facts.store.what
-    if name not in facts.store.manifests:
-        return "there is no manifest"
-    return ", ".join(map(str, facts.store.faults(name)))
-
-
-def wanted_models(ollama: Ollama) -> list[ModelName]:
-    """Return every model that a cluster shall serve: the declared ones and the variants made from them."""
-    names = [model.name for model in ollama.models] + [variant.name for variant in ollama.scout_models]
-    return [ModelName.parse(name) for name in names]

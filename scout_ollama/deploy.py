@@ -12,6 +12,7 @@ from scout_ollama.gpu_operator.release import Release
 from scout_ollama.inventory import Cluster, OllamaCluster, Site
 from scout_ollama.job import Job
 from scout_ollama.manifests import KubeObject
+from scout_ollama.models import installing as bringing
 from scout_ollama.proposal import Proposal
 from scout_ollama.run import Propose
 from scout_ollama.steps import images, objects, registries
@@ -42,12 +43,16 @@ def propose(
     found = survey.take(job, [*(operator.objects if operator else ()), *wanted], installs_gpus=operator is not None)
     ground = _ground(job, wanted, found)
     gpus = installing.look(job, operator, found, ground=ground) if operator else installing.Steps()
+    models = bringing.look(job, found.troubles)
+    applied = _objects(job, wanted, found)
+    serving = facts.in_service(job.ollama_hosts, found.cluster.nodes)
     return Proposal(
-        plan=Plan((*ground, *gpus.stages, *_objects(job, wanted, found))),
+        plan=Plan((*ground, *gpus.stages, *models.stages, *applied, *models.load(serving, applied))),
         troubles=found.troubles,
-        warnings=[*flaws, *gpus.warnings, *(warning.trouble() for warning in found.warnings)],
-        prove=lambda troubles: proving.prove(job, wanted, found, troubles),
+        warnings=[*flaws, *gpus.warnings, *models.warnings, *(warning.trouble() for warning in found.warnings)],
+        prove=lambda troubles: models.prove(proving.prove(job, wanted, found, troubles), troubles),
         objects=wanted,
+        undo=models.undo,
     )
 
 

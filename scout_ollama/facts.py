@@ -13,7 +13,6 @@ from scout_ollama.hints import on
 from scout_ollama.inventory import Harbor, Host
 from scout_ollama.manifests import DRAINED, MANAGER, KubeObject, ObjectKey, key_of, to_stdin
 from scout_ollama.remote import Reader, Script
-from scout_ollama.store import ModelName, Store, StoreError
 
 OWNED_KINDS = ("daemonsets", "services", "secrets", "networkpolicies", "ingresses", "namespaces")
 # Kinds that only a shared cluster must have: a Scout's own Ollama has no endpoint.
@@ -104,9 +103,6 @@ class HostFacts:
     runtime: Runtime
     store_directories: bool
     images_space: Space | None
-    models: Mapping[ModelName, str]
-    store: Store | StoreError
-
     curl: bool
     registry: Section | None
 
@@ -275,8 +271,6 @@ def _host_facts(sections: Sections) -> HostFacts:
         runtime=_runtime(sections),
         store_directories=sections["store.directories"].ok,
         images_space=_space(sections["images.space"]),
-        models=_models(sections["store.manifests"]),
-        store=_store(sections["store.texts"], sections["store.blobs"]),
         curl=sections["curl"].ok,
         registry=sections.get("registry"),
     )
@@ -290,25 +284,6 @@ def _runtime(sections: Sections) -> Runtime:
         imports_drop_ins=sections["runtime.drop_ins"].ok,
         default=sections["runtime.default"].text.strip("\"' ") if sections["runtime.default"].ok else "",
     )
-
-
-def _models(section: Section) -> dict[ModelName, str]:
-    """Return the digest of each manifest file, from the lines of ``sha256sum``."""
-    lines = [line.split(maxsplit=1) for line in section.text.splitlines()] if section.ok else []
-    named = [(ModelName.from_manifest_path(path.removeprefix("./")), digest) for digest, path in lines]
-    return {name: digest for name, digest in named if name}
-
-
-def _store(texts: Section, blobs: Section) -> Store | StoreError:
-    manifests = [line.partition(" ") for line in texts.text.splitlines()] if texts.ok else []
-    sizes = [line.rpartition(" ") for line in blobs.text.splitlines()] if blobs.ok else []
-    try:
-        return Store.from_listing(
-            {path.removeprefix("./"): content for path, _, content in manifests},
-            {file: int(size) for file, _, size in sizes},
-        )
-    except StoreError as error:
-        return error
 
 
 def _matched(pattern: str, section: Section) -> str | None:

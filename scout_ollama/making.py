@@ -107,9 +107,9 @@ class Making:
         kept = self._job.fleet.change(self._hold, lambda remote: state.keep(remote, objects), self._job.servers[:1])
         revision = kept.values_or_raise()[self._job.servers[0]]
         cluster = self._job.cluster.name
-        if not self._outcome.undo:
-            rollback = f"inv rollback-ollama --hosts {cluster} --to {revision.before}"
-            self._outcome.undo = rollback if revision.before else f"inv remove-ollama --hosts {cluster}"
+        rollback = f"inv rollback-ollama --hosts {cluster} --to {revision.before}"
+        undo = rollback if revision.before else f"inv remove-ollama --hosts {cluster}"
+        self._outcome.undo = "; ".join(filter(None, (undo, self._outcome.undo)))
         self._hold.update(kept=revision.number, undo=self._outcome.undo)
 
     def _make(self, change: Change, remote: Remote) -> None:

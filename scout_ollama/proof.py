@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from scout_ollama import certificates
-from scout_ollama.checks import Finding, wanted_models
-from scout_ollama.facts import HostFacts, Section, Sections, facts_script, parse_sections
+from scout_ollama.checks import Finding
+from scout_ollama.facts import Section, Sections, facts_script, parse_sections
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama
 from scout_ollama.remote import Reader
@@ -16,7 +16,7 @@ from scout_ollama.store import ModelName, StoreError
 
 
 def ask_pod(remote: Reader, address: str) -> Sections:
-    """Ask the Ollama pod on a host, by its pod IP, for its version and its models.
+    """Ask the Ollama pod on a host, by its pod IP, for its version.
 
     From its own node, because the network policy lets nothing else but the ingress controller in.
     """
@@ -39,34 +39,6 @@ def authority_of(ollama: Ollama) -> bytes:
 def bracketed(address: str) -> str:
     """Return an IP address as it stands in front of a port: with brackets around IPv6."""
     return f"[{address}]" if ":" in address else address
-
-
-def of_pod(host: Host, ollama: Ollama, facts: HostFacts, answers: Sections) -> list[Finding]:
-    """Return what is wrong with one node's pod: its version, and the digest of every wanted model.
-
-    Ollama's digest of a model is the SHA-256 of the manifest file's bytes, so it must equal that of the file in the
-    node's store.
-    """
-    tags = answers["tags"]
-    if not (answers["version"].ok and tags.ok):
-        return [_silent(host, ollama, tags if answers["version"].ok else answers["version"])]
-    findings = of_version(host, ollama, answers)
-    served = digests(tags.text)
-    for name in wanted_models(ollama):
-        wanted = facts.models.get(name)
-        got = served.get(name)
-        if wanted is None or got != wanted:
-            stored = wanted[:12] if wanted else "none (the store lacks it)"
-            findings.append(
-                Finding(
-                    "models",
-                    host.name,
-                    f"its Ollama does not serve {name} as its store has it",
-                    f"digest {stored} wanted, {(got or 'none')[:12]} served",
-                    f"inv pull-models --hosts {host.cluster}",
-                )
-            )
-    return findings
 
 
 def of_version(host: Host, ollama: Ollama, answers: Sections) -> list[Finding]:

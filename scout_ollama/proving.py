@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from scout_ollama import facts, manifests, proof, rollout
-from scout_ollama.checks import Finding
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import Sections, read_rollout
+from scout_ollama.facts import read_rollout
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama, OllamaCluster, Site
 from scout_ollama.job import Job, Troubles
@@ -29,14 +28,9 @@ LOG_LINES = "10"
 def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Troubles) -> Proved:
     """Await the rollout on the hosts without trouble, ask each one's pod, then the endpoint from a Scout host."""
     proved = Proved(job.say)
-    ready = _await_rollout(job, facts.in_service(job.ollama_hosts, survey.cluster.nodes), troubles, proved)
-    _prove_pods(
-        job,
-        ready,
-        lambda host, answers: proof.of_pod(host, job.ollama, survey.hosts[host.name], answers),
-        f"Ollama {job.ollama.version} answers with the models of its store",
-        proved,
-    )
+    ready, stuck = await_rollout(job, facts.in_service(job.ollama_hosts, survey.cluster.nodes), troubles)
+    proved.troubles += stuck.values()
+    _prove_pods(job, ready, proved)
     if isinstance(job.cluster, OllamaCluster) and ready:
         nodes = node_addresses([job.cluster.hosts[name] for name in ready], survey.cluster.nodes)
         _prove_endpoint(job, job.cluster, manifests.certificate_of(wanted), nodes, proved)
@@ -46,14 +40,9 @@ def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Trou
 def prove_serving(job: Job, hosts: Sequence[Host], troubles: Troubles) -> Proved:
     """Await the pods of some hosts, and ask each one for its version."""
     proved = Proved(job.say)
-    ready = _await_rollout(job, hosts, troubles, proved)
-    _prove_pods(
-        job,
-        ready,
-        lambda host, answers: proof.of_version(host, job.ollama, answers),
-        f"Ollama {job.ollama.version} answers",
-        proved,
-    )
+    ready, stuck = await_rollout(job, hosts, troubles)
+    proved.troubles += stuck.values()
+    _prove_pods(job, ready, proved)
     return proved
 
 
@@ -70,8 +59,8 @@ def _admits(ollama: Ollama, address: str) -> bool:
         return True  # a DNS name: only the endpoint itself can tell
 
 
-def _await_rollout(job: Job, among: Sequence[Host], troubles: Troubles, proved: Proved) -> dict[str, NodeRollout]:
-    """Return where each host is whose wanted pod is ready; the others' trouble is told with events and logs."""
+def await_rollout(job: Job, among: Sequence[Host], troubles: Troubles) -> tuple[dict[str, NodeRollout], Troubles]:
+    """Return where each host without trouble is whose wanted pod is ready, and the others' trouble, with logs."""
     hosts = {host.node: host for host in among if host.name not in troubles}
 
     def read() -> list[KubeObject]:
@@ -82,13 +71,14 @@ def _await_rollout(job: Job, among: Sequence[Host], troubles: Troubles, proved: 
         job.say(hosts[node].name, place)
 
     ready: dict[str, NodeRollout] = {}
+    stuck: Troubles = {}
     judged = watch(lambda: rollout.judge(read(), list(hosts)), tell, patience=rollout.STUCK_SECONDS)
     for node, state in judged.items():
         if state.state == "ready":
             ready[hosts[node].name] = state
         else:
-            proved.troubles.append(_not_ready(job, hosts[node], state, troubles))
-    return ready
+            stuck[hosts[node].name] = _not_ready(job, hosts[node], state, troubles)
+    return ready, stuck
 
 
 def _not_ready(job: Job, host: Host, state: NodeRollout, troubles: Troubles) -> Trouble:
@@ -107,18 +97,14 @@ def _not_ready(job: Job, host: Host, state: NodeRollout, troubles: Troubles) -> 
     )
 
 
-def _prove_pods(
-    job: Job,
-    ready: Mapping[str, NodeRollout],
-    judge: Callable[[Host, Sections], list[Finding]],
-    line: str,
-    proved: Proved,
-) -> None:
+def _prove_pods(job: Job, ready: Mapping[str, NodeRollout], proved: Proved) -> None:
     asked = job.fleet.read(lambda remote: proof.ask_pod(remote, ready[remote.host.name].address or ""), list(ready))
     proved.troubles += asked.failed.values()
-    findings = {name: judge(job.cluster.hosts[name], answers) for name, answers in asked.ok.items()}
+    findings = {
+        name: proof.of_version(job.cluster.hosts[name], job.ollama, answers) for name, answers in asked.ok.items()
+    }
     for name, found in findings.items():
-        proved.add(found, name, line)
+        proved.add(found, name, f"Ollama {job.ollama.version} answers")
     if not job.ollama.cpu_only:
         good = [name for name, found in findings.items() if not found]
         prove_seen(job, {name: f"{job.ollama.namespace}/{ready[name].pod}" for name in good}, proved)

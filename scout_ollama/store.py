@@ -1,4 +1,4 @@
-"""The Ollama model store as data: names, manifests, blobs, and what of them is complete.
+"""The Ollama model store as data: names, manifests, and the blobs that they name.
 
 A store is a directory with two others in it, the value of ``OLLAMA_MODELS``:
 
@@ -15,7 +15,7 @@ https://github.com/ollama/ollama, v0.24.0.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Self
@@ -205,78 +205,3 @@ def _layer(value: Mapping[str, Any]) -> Layer:
 def _origin(text: str | None) -> str | None:
     """Models made of an uploaded file name that file, not a model, as their origin."""
     return text if text and not text.startswith("/") else None
-
-
-@dataclass(frozen=True, order=True)
-class Fault:
-    """A blob that a model needs and that is missing, or has another size than its manifest says. Sizes are bytes."""
-
-    digest: str
-    wanted: int
-    found: int | None
-
-    def __str__(self) -> str:
-        state = "missing" if self.found is None else f"{self.found} of {self.wanted} bytes"
-        return f"blob {short(self.digest)} {state}"
-
-
-@dataclass(frozen=True)
-class Store:
-    """What one store holds: the manifests that parse, and the blobs by size.
-
-    A blob of the right size may still be damaged: only its hash proves it.
-    """
-
-    manifests: Mapping[ModelName, Manifest]
-    blobs: Mapping[str, int]
-    """Digest to size in bytes of each whole blob file there is."""
-
-    @classmethod
-    def from_listing(cls, manifests: Mapping[str, bytes | str], sizes: Mapping[str, int]) -> Self:
-        """Make sense of a listing: manifest path to content, blob file name to size in bytes.
-
-        As Ollama does, leave out manifests whose path is no name, and files in ``blobs/`` whose name is no digest.
-
-        Raises:
-            StoreError: a manifest with a proper name is broken; it says which.
-        """
-        parsed = {}
-        for path, content in manifests.items():
-            if name := ModelName.from_manifest_path(path):
-                try:
-                    parsed[name] = Manifest.parse(content)
-                except StoreError as error:
-                    raise StoreError(f"manifest of {name}: {error.what}", why=error.why) from error
-        found = {digest: size for file, size in sizes.items() if (digest := blob_digest(file))}
-        return cls(parsed, found)
-
-    def faults(self, name: ModelName) -> list[Fault]:
-        """Return what keeps a model from being complete; nothing if each blob is there in its size.
-
-        Raises:
-            KeyError: the store has no manifest of that name.
-        """
-        wanted = self.manifests[name].blobs
-        found = (Fault(digest, size, self.blobs.get(digest)) for digest, size in wanted.items())
-        return sorted(fault for fault in found if fault.found != fault.wanted)
-
-    def closure(self, names: Iterable[ModelName]) -> Mapping[str, int]:
-        """Return every blob that the models need together, each once: digest to size in bytes.
-
-        Raises:
-            KeyError: the store has no manifest of one of the names.
-        """
-        return {digest: size for name in names for digest, size in self.manifests[name].blobs.items()}
-
-    def sharing_weights(self) -> Mapping[str, list[ModelName]]:
-        """Return the weights blobs that several models share: digest to names, sorted."""
-        names: dict[str, list[ModelName]] = {}
-        for name in sorted(self.manifests):
-            if weights := self.manifests[name].weights:
-                names.setdefault(weights.digest, []).append(name)
-        return {digest: sharing for digest, sharing in names.items() if len(sharing) > 1}
-
-    def unreferenced(self) -> Mapping[str, int]:
-        """Return the blobs that no manifest names: digest to size in bytes."""
-        used = self.closure(self.manifests)
-        return {digest: size for digest, size in self.blobs.items() if digest not in used}

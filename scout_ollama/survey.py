@@ -63,7 +63,7 @@ def _of_host(
     if installs_gpus and isinstance(job.cluster, OllamaCluster):
         yield from preflight.of_host(host, job.cluster.gpu_operator, facts)
     if runs_ollama:
-        yield from checks.of_store(host, job.ollama, facts, manifests.store_path(job.site, job.cluster))
+        yield from checks.of_store(host, facts, manifests.store_path(job.site, job.cluster))
 
 
 def _troubles(findings: Sequence[Finding]) -> Troubles:

@@ -10,11 +10,8 @@ from typing import Any
 from lab.certificates import Authority
 from scout_ollama.facts import HostFacts, Runtime, Section, Space
 from scout_ollama.inventory import Site, load_site
-from scout_ollama.store import MODEL, Layer, Manifest, ModelName, Store
 
 NOW = 1_800_000_000.0
-TINY = ModelName.parse("tiny:latest")
-WEIGHTS = Layer(MODEL, "sha256:" + "1" * 64, 1000)
 
 GOOD_HOST = HostFacts(
     clock=int(NOW),
@@ -30,8 +27,6 @@ GOOD_HOST = HostFacts(
     runtime=Runtime("580.95.05", "/usr/bin/nvidia-container-runtime", loaded=True, imports_drop_ins=True, default=""),
     store_directories=True,
     images_space=Space(100 * 2**30, 200 * 2**30),
-    models={TINY: "a" * 64},
-    store=Store({TINY: Manifest(None, (WEIGHTS,))}, {WEIGHTS.digest: WEIGHTS.size}),
     curl=True,
     registry=Section(0, "200"),
 )

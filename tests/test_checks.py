@@ -9,8 +9,7 @@ import pytest
 from scout_ollama import checks
 from scout_ollama.facts import ClusterFacts, HostFacts, Section, Space
 from scout_ollama.inventory import Harbor, Host, Model, Ollama
-from scout_ollama.store import Manifest, Store, StoreError
-from tests.samples import NOW, TINY, WEIGHTS, host_facts
+from tests.samples import NOW, host_facts
 
 HOST = Host(name="phi-gpu-1", cluster="phi", address="192.0.2.11", roles=frozenset({"server", "gpu"}), gpus=1)
 OLLAMA = Ollama(models=[Model(name="tiny:latest")])
@@ -32,7 +31,7 @@ HARBOR = Harbor(url="https://harbor.example.edu")
 
 def on_host(ollama: Ollama, facts: HostFacts, harbor: Harbor = HARBOR) -> list[checks.Finding]:
     of_host = checks.of_host(HOST, ollama, facts, harbor=harbor, now=NOW)
-    return [*of_host, *checks.of_store(HOST, ollama, facts, ollama.store)]
+    return [*of_host, *checks.of_store(HOST, facts, ollama.store)]
 
 
 def in_cluster(*nodes: dict[str, Any]) -> list[checks.Finding]:
@@ -82,25 +81,6 @@ def test_a_harbor_that_refuses_the_credentials_is_told_before_they_are_written_a
     (finding,) = on_host(OLLAMA, host_facts(registry=Section(0, "401")), with_robot)
     assert finding.what == "Harbor refuses robot$pull"
     assert "harbor.password" in finding.next
-
-
-def test_a_missing_model_is_told_with_the_command_that_brings_it_but_stops_nothing() -> None:
-    (finding,) = on_host(OLLAMA, host_facts(store=Store({}, {})))
-    assert finding.status == "warn"
-    assert finding.what == "its store lacks tiny:latest"
-    assert finding.next == "inv pull-models --hosts phi"
-
-
-def test_a_model_whose_weights_are_cut_short_counts_as_missing() -> None:
-    """Ollama lists such a model with its full size, and fails when it is asked."""
-    short = Store({TINY: Manifest(None, (WEIGHTS,))}, {WEIGHTS.digest: 10})
-    (finding,) = on_host(OLLAMA, host_facts(store=short))
-    assert "10 of 1000 bytes" in finding.why
-
-
-def test_a_store_with_a_broken_manifest_is_told() -> None:
-    (finding,) = on_host(OLLAMA, host_facts(store=StoreError("manifest of tiny:latest: broken")))
-    assert "broken" in finding.why
 
 
 def test_a_node_of_another_name_is_told_with_the_names_that_are_there() -> None:

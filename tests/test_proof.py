@@ -14,15 +14,15 @@ from lab.certificates import Authority
 from scout_ollama import proof
 from scout_ollama.checks import Finding
 from scout_ollama.facts import Section, Sections
-from scout_ollama.inventory import Host, Model, Ollama, Tls
+from scout_ollama.inventory import Host, Ollama, Tls
 from scout_ollama.remote import RecordingRemote
-from tests.samples import TINY, host_facts
+from scout_ollama.store import ModelName
 
 HOST = Host(name="phi-gpu-1", cluster="phi", address="192.0.2.11", roles=frozenset({"server", "gpu"}), gpus=1)
 SCOUT = Host(name="scout-prod-1", cluster="scout-prod", address="192.0.2.33", roles=frozenset({"server"}))
 NODES = {"192.0.2.11": "phi-gpu-1", "192.0.2.12": "phi-gpu-2"}
 HOSTNAME = "ollama.phi.example.edu"
-OLLAMA = Ollama(models=[Model(name="tiny:latest")])
+OLLAMA = Ollama()
 VERSION = Section(0, '{"version":"0.24.0"}')
 NO_OPENSSL = Section(127, "sh: 1: openssl: not found")
 
@@ -39,20 +39,15 @@ def tags(**digests: str) -> Section:
     )
 
 
-def of_pod(version: Section = VERSION, listed: Section | None = None) -> list[Finding]:
-    answers = Sections(version=version, tags=listed or tags(tiny="a" * 64))
-    return proof.of_pod(HOST, OLLAMA, host_facts(), answers)
+def of_pod(version: Section = VERSION) -> list[Finding]:
+    return proof.of_version(HOST, OLLAMA, Sections(version=version))
 
 
 # -- a node's pod
 
 
-def test_a_pod_with_the_right_version_and_the_models_of_its_store_has_no_findings() -> None:
+def test_a_pod_with_the_right_version_has_no_findings() -> None:
     assert of_pod() == []
-
-
-def test_a_model_that_nobody_declared_is_nobodys_trouble() -> None:
-    assert of_pod(listed=tags(tiny="a" * 64, other="b" * 64)) == []
 
 
 def test_another_version_is_told_with_both() -> None:
@@ -60,33 +55,6 @@ def test_another_version_is_told_with_both() -> None:
     assert (finding.check, finding.host) == ("version", "phi-gpu-1")
     assert finding.what == "its Ollama is version 0.23.1, wanted is 0.24.0"
     assert finding.next
-
-
-@pytest.mark.parametrize(
-    ("listed", "why"),
-    [
-        pytest.param(tags(), "aaaaaaaaaaaa wanted, none served", id="missing"),
-        pytest.param(tags(tiny="b" * 64), "aaaaaaaaaaaa wanted, bbbbbbbbbbbb served", id="another digest"),
-    ],
-)
-def test_a_model_that_is_not_served_as_the_store_has_it_is_told_with_both_digests(listed: Section, why: str) -> None:
-    (finding,) = of_pod(listed=listed)
-    assert (finding.check, finding.host) == ("models", "phi-gpu-1")
-    assert "tiny:latest" in finding.what
-    assert why in finding.why
-    assert finding.next == "inv pull-models --hosts phi"
-
-
-def test_a_model_that_the_store_lacks_is_told_though_it_is_served() -> None:
-    answers = Sections(version=VERSION, tags=tags(tiny="a" * 64))
-    (finding,) = proof.of_pod(HOST, OLLAMA, host_facts(models={}), answers)
-    assert "the store lacks it" in finding.why
-
-
-def test_one_name_that_cannot_be_read_does_not_hide_the_others() -> None:
-    """Ollama lists whatever directory is below manifests/, also ones that it would not accept as a name."""
-    listed = [{"name": ".../..//x:y:z", "digest": "b" * 64}, {"name": "tiny:latest", "digest": "a" * 64}]
-    assert of_pod(listed=Section(0, json.dumps({"models": listed}))) == []
 
 
 @pytest.mark.parametrize(
@@ -98,11 +66,8 @@ def test_one_name_that_cannot_be_read_does_not_hide_the_others() -> None:
         (Section(127, "sh: 1: curl: not found"), "curl: not found"),
     ],
 )
-@pytest.mark.parametrize("question", ["version", "listed"])
-def test_a_pod_that_does_not_answer_is_told_once_with_what_curl_said(
-    question: str, failed: Section, reason: str
-) -> None:
-    (finding,) = of_pod(**{question: failed})
+def test_a_pod_that_does_not_answer_is_told_once_with_what_curl_said(failed: Section, reason: str) -> None:
+    (finding,) = of_pod(failed)
     assert (finding.check, finding.what) == ("pod", "its Ollama does not answer")
     assert reason in finding.why
     assert "logs -n ollama daemonset/ollama" in finding.next
@@ -126,9 +91,10 @@ def test_a_pod_that_does_not_answer_is_told_once_with_what_curl_said(
         "\x00\x1b]0;\x07\ufffd",
     ],
 )
-def test_an_answer_that_is_no_ollamas_is_a_wrong_version_and_serves_nothing(garbage: str) -> None:
-    findings = of_pod(Section(0, garbage), Section(0, garbage))
-    assert [finding.check for finding in findings] == ["version", "models"]
+def test_an_answer_that_is_no_ollamas_is_a_wrong_version_and_lists_nothing(garbage: str) -> None:
+    (finding,) = of_pod(Section(0, garbage))
+    assert finding.check == "version"
+    assert "a" * 64 not in proof.digests(garbage).values()
 
 
 # -- the endpoint
@@ -265,13 +231,14 @@ def assert_tellable(findings: list[Finding]) -> None:
 
 
 @unhurried
-@given(ANSWERS, ANSWERS)
-@example(Section(0, "[" * 5_000), Section(0, "[" * 5_000))
-@example(Section(0, '{"models":[{"name":{},"digest":[]}]}'), Section(0, '{"models":[{"name":"tiny","digest":{}}]}'))
-@example(Section(0, "9" * 5_000), Section(0, '{"models":[{"name":"tiny","digest":true}]}'))
-def test_no_answer_of_a_pod_makes_the_proof_fail_itself(version: Section, listed: Section) -> None:
-    assert_tellable(of_pod(version, listed))
-    assert_tellable(of_pod(listed, version))
+@given(ANSWERS)
+@example(Section(0, "[" * 5_000))
+@example(Section(0, '{"models":[{"name":{},"digest":[]}]}'))
+@example(Section(0, '{"models":[{"name":"tiny","digest":{}}]}'))
+@example(Section(0, "9" * 5_000))
+def test_no_answer_of_a_pod_makes_the_proof_fail_itself(answer: Section) -> None:
+    assert_tellable(of_pod(answer))
+    proof.digests(answer.text)
 
 
 @unhurried
@@ -289,9 +256,15 @@ def test_no_answer_of_an_endpoint_makes_the_proof_fail_itself(
 @example("tags 0\n  {}\ntags 0\nversion 0")
 def test_no_output_of_a_host_makes_asking_it_fail(output: str) -> None:
     answers = proof.ask_pod(RecordingRemote(HOST, lambda _: output), "10.42.1.5")
-    assert_tellable(proof.of_pod(HOST, OLLAMA, host_facts(), answers))
+    assert_tellable(proof.of_version(HOST, OLLAMA, answers))
+
+
+def test_one_name_that_cannot_be_read_does_not_hide_the_others() -> None:
+    """Ollama lists whatever directory is below manifests/, also ones that it would not accept as a name."""
+    listed = [{"name": ".../..//x:y:z", "digest": "b" * 64}, {"name": "tiny:latest", "digest": "a" * 64}]
+    assert proof.digests(json.dumps({"models": listed})) == {ModelName.parse("tiny"): "a" * 64}
 
 
 def test_the_digest_of_a_model_is_found_under_any_spelling_of_its_name() -> None:
     full = json.dumps({"models": [{"name": "registry.ollama.ai/library/tiny:latest", "digest": "a" * 64}]})
-    assert proof.digests(full) == {TINY: "a" * 64}
+    assert proof.digests(full) == {ModelName.parse("tiny"): "a" * 64}

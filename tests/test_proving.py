@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from scout_ollama import manifests, proving, rollout, watching
-from scout_ollama.checks import wanted_models
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import ClusterFacts
 from scout_ollama.fleet import Fleet
@@ -128,8 +127,7 @@ class Hosts:
         return [host for host, call in self.calls if call.script == script]
 
     def prove(self, troubles: dict[str, Trouble] | None = None) -> Proved:
-        digests = dict.fromkeys(wanted_models(self.cluster.runs_ollama or pytest.fail("no Ollama")), "a" * 64)
-        facts = {name: host_facts(models=digests) for name in self.cluster.hosts}
+        facts = {name: host_facts() for name in self.cluster.hosts}
         survey = Survey(facts, ClusterFacts(nodes=(), live={}, would_be={}, owned={}), {})
         with Fleet(
             self.site, lambda _, host: RecordingRemote(host, functools.partial(self._answer, host.name))
@@ -162,18 +160,14 @@ class Hosts:
         return said(**dict.fromkeys(asked.args, FOUND * self.gpus or PROCESSOR))
 
     def _ask_pod(self, _: str) -> str:
-        return said(version='{"version":"0.24.0"}', tags=self._tags())
+        return said(version='{"version":"0.24.0"}')
 
     def _ask_endpoint(self, _: str) -> str:
         asked = next(call for _, call in reversed(self.calls) if call.script == "ask-endpoint")
         certificate = (self.site.root / "secrets" / "phi.crt").read_text()
         nodes = {f"version@{address}": '{"version":"0.24.0"}' for address in asked.args[1:]}
         nodes |= {f"certificate@{address}": certificate for address in asked.args[1:]}
-        return said(tags=self._tags(), **nodes)
-
-    def _tags(self) -> str:
-        names = wanted_models(self.cluster.runs_ollama or pytest.fail("no Ollama"))
-        return json.dumps({"models": [{"name": str(name), "digest": "a" * 64} for name in names]})
+        return said(tags='{"models":[]}', **nodes)
 
 
 @pytest.fixture
@@ -359,7 +353,7 @@ def test_a_host_that_goes_away_before_its_pod_is_asked_is_told(hosts: Hosts) -> 
 
 def test_a_pod_of_another_version_is_told_and_its_host_is_not_proved(hosts: Hosts) -> None:
     def answer(host: str) -> str:
-        return said(version='{"version":"0.1.0"}', tags="{}") if host == "phi-gpu-1" else hosts._ask_pod(host)
+        return said(version='{"version":"0.1.0"}') if host == "phi-gpu-1" else hosts._ask_pod(host)
 
     hosts.says["ask-pod"] = answer
     proved = hosts.prove()

@@ -1,4 +1,4 @@
-"""The model store as data: names, manifests, and what is complete."""
+"""The model store as data: names, manifests, and the blobs that they name."""
 
 import hashlib
 import json
@@ -13,10 +13,8 @@ from scout_ollama.errors import Trouble
 from scout_ollama.store import (
     CONFIG,
     MODEL,
-    Fault,
     Manifest,
     ModelName,
-    Store,
     StoreError,
     blob_digest,
     blob_file,
@@ -206,57 +204,3 @@ class TestManifests:
 
     def test_digest_is_that_of_the_bytes(self) -> None:
         assert manifest_digest(BASE) == hashlib.sha256(BASE).hexdigest()
-
-
-class TestStore:
-    """A base, a model derived from it, and what a listing of their store shows."""
-
-    BLOBS = ("weights", 1000), ("base params", 10), ("base config", 10), ("own", 10), ("own config", 10)
-    BASE_NAME, DERIVED_NAME = ModelName.parse("gemma4:31b"), ModelName.parse("gemma4-31b-long")
-
-    def store(self, **found: int | None) -> Store:
-        sizes = dict(self.BLOBS) | {name.replace("_", " "): size for name, size in found.items()}
-        listing = {blob_file(digest_of(name)): size for name, size in sizes.items() if size is not None}
-        manifests = {
-            str(self.BASE_NAME.manifest_path): BASE,
-            str(self.DERIVED_NAME.manifest_path): DERIVED,
-            f"{LIBRARY}/gemma4/.31b.Xy12": b"",
-        }
-        return Store.from_listing(manifests, {**listing, f"sha256-{'a' * 64}-partial": 10**9})
-
-    def test_complete(self) -> None:
-        store = self.store()
-        assert set(store.manifests) == {self.BASE_NAME, self.DERIVED_NAME}
-        assert store.faults(self.BASE_NAME) == store.faults(self.DERIVED_NAME) == []
-        assert store.unreferenced() == {}
-
-    def test_a_missing_blob_is_a_fault_of_the_model_that_needs_it(self) -> None:
-        store = self.store(own=None)
-        assert store.faults(self.BASE_NAME) == []
-        (fault,) = store.faults(self.DERIVED_NAME)
-        assert fault == Fault(digest_of("own"), 10, None)
-        assert str(fault).endswith("missing")
-
-    def test_short_weights_are_a_fault_of_both(self) -> None:
-        store = self.store(weights=999)
-        for name in (self.BASE_NAME, self.DERIVED_NAME):
-            (fault,) = store.faults(name)
-            assert str(fault) == f"blob {digest_of('weights')[7:19]} 999 of 1000 bytes"
-
-    def test_closure_counts_shared_weights_once(self) -> None:
-        both = self.store().closure([self.BASE_NAME, self.DERIVED_NAME])
-        assert sum(both.values()) == 1040
-
-    def test_tags_that_share_weights(self) -> None:
-        assert self.store().sharing_weights() == {digest_of("weights"): [self.BASE_NAME, self.DERIVED_NAME]}
-
-    def test_blobs_that_nothing_names(self) -> None:
-        assert self.store(left_over=5).unreferenced() == {digest_of("left over"): 5}
-
-    def test_a_broken_manifest_is_named(self) -> None:
-        with pytest.raises(StoreError, match="manifest of tiny:latest: not an Ollama manifest"):
-            Store.from_listing({f"{LIBRARY}/tiny/latest": b""}, {})
-
-    def test_a_model_that_is_not_there(self) -> None:
-        with pytest.raises(KeyError):
-            self.store().faults(ModelName.parse("absent"))

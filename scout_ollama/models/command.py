@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from scout_ollama.changes import Expected, Plan
+from scout_ollama.changes import Plan
 from scout_ollama.job import Job, Troubles
-from scout_ollama.models import lacking, locked, proving
-from scout_ollama.models.publishing import Publish
+from scout_ollama.models import lacking, locked, pods, proving
 from scout_ollama.models.stages import Bringing, stages_for
 from scout_ollama.proposal import Proposal, Proved
 
@@ -16,16 +15,14 @@ def propose(job: Job, *, update: bool, repair: bool, direct: bool) -> Proposal:
     Raises:
         Trouble: staging cannot be asked, or has no store where it should be.
     """
-    bringing = stages_for(job, update=update, repair=repair, direct=direct)
-    before = max((number for node in bringing.found.nodes.values() for number in node.sets), default=0)
-    plan = Plan(tuple(bringing.stages()))
-    publishes = any(isinstance(change, Publish | Expected) for change in plan)
+    bringing = stages_for(job, {}, update=update, repair=repair, direct=direct)
+    stages = bringing.stages()
     return Proposal(
-        plan=plan,
+        plan=Plan(tuple(stages)),
         troubles=bringing.found.troubles,
         warnings=lacking.warnings(bringing.found),
         prove=lambda troubles: prove(job, bringing, troubles),
-        undo=f"inv rollback-models --hosts {job.cluster.name} --to {before}" if before and publishes else "",
+        undo=bringing.undo(stages),
     )
 
 
@@ -33,7 +30,7 @@ def prove(job: Job, bringing: Bringing, troubles: Troubles) -> Proved:
     """Ask every node for every model that was published; if all hold, ``models.lock`` has what each tag means."""
     if bringing.published is None:
         return Proved(job.say)
-    proved = proving.prove(job, bringing.found.nodes, bringing.found.pods, bringing.published, troubles)
+    proved = proving.prove(job, bringing.found.nodes, pods.find(job, troubles), bringing.published, troubles)
     if bringing.found.place.host.name not in troubles:
         proved.troubles += lacking.troubles(bringing.found)
     everywhere = not troubles and not proved.troubles

@@ -45,7 +45,7 @@ def command(site: Site, selector: str, *, as_json: bool) -> int:
 def _of_cluster(site: Site, cluster: Cluster) -> tuple[list[ModelOutput], list[Trouble]]:
     reporter = Reporter(host.name for host in site.hosts)
     with Fleet(site) as fleet:
-        found = survey.take(Job(site, cluster, fleet, reporter.say))
+        found = survey.take(Job(site, cluster, fleet, reporter.say), {})
     return matrix.rows(found, locked.read(site, cluster.name)), list(found.troubles.values())
 
 

@@ -7,17 +7,18 @@ plan shows what is expected of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scout_ollama.changes import Change, Expected, Stage
 from scout_ollama.errors import Trouble
-from scout_ollama.job import Job
+from scout_ollama.job import Job, Troubles
 from scout_ollama.models import copying, needs, pods, publishing, pulling, sizes, staging_lock, survey, verifying
 from scout_ollama.models.blob import Blob
 from scout_ollama.models.copying import Source
 from scout_ollama.models.linking import LinkBlobs
 from scout_ollama.models.needs import Call
+from scout_ollama.models.publishing import Publish
 from scout_ollama.models.pulling import PullModels
 from scout_ollama.models.repairing import RemoveBlobs
 from scout_ollama.models.sets import ModelSet, number_for
@@ -50,6 +51,12 @@ class Bringing:
             return [*first, Stage("verify", (), settle=self._verify_again), self._later(expected)]
         verify = self._verify()
         return [verify, self._later(expected)] if verify.changes else self._copy_and_publish()
+
+    def undo(self, stages: Iterable[Stage]) -> str:
+        """Return the command that serves again what is served before these stages; empty if none of them changes it."""
+        before = max((number for node in self.found.nodes.values() for number in node.sets), default=0)
+        publishes = any(isinstance(change, Publish | Expected) for stage in stages for change in stage.changes)
+        return f"inv rollback-models --hosts {self.job.cluster.name} --to {before}" if before and publishes else ""
 
     def _later(self, expected: Sequence[Change]) -> Stage:
         return Stage("copy and publish", tuple(expected), settle=self.again)
@@ -86,7 +93,7 @@ class Bringing:
         """Read everything anew: what was pulled, verified or copied since is there now, and hours may have passed."""
         where, job = self.found.place, self.job
         source = survey.read_source(job, where)
-        read, troubles = survey.read_nodes(job)
+        read, troubles = survey.read_nodes(job, self.found.troubles)
         nodes = {name: node for name, node in read.items() if name in self.found.nodes}
         self.lost |= {name: trouble for name, trouble in troubles.items() if name in self.found.nodes}
         serving = pods.find(job, self.found.troubles)
@@ -210,13 +217,15 @@ class Refused:
         raise self.trouble
 
 
-def stages_for(job: Job, *, update: bool = False, repair: bool = False, direct: bool = False) -> Bringing:
-    """Return the bringing of a cluster's models: its ``stages()``, and in ``found.troubles`` hosts that are left alone.
+def stages_for(
+    job: Job, troubles: Troubles, *, update: bool = False, repair: bool = False, direct: bool = False
+) -> Bringing:
+    """Return the bringing of a cluster's models: its ``stages()``; hosts in ``troubles`` are left alone.
 
     Raises:
         Trouble: staging cannot be asked, or has no store where it should be.
     """
-    return Bringing(job, survey.take(job), update=update, repair=repair, direct=direct)
+    return Bringing(job, survey.take(job, troubles), update=update, repair=repair, direct=direct)
 
 
 def _no_space(job: Job, host: str, lack: int) -> Trouble:

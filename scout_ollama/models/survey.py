@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scout_ollama import manifests
@@ -38,27 +38,32 @@ class Found:
         return closure(text for model in self.wanted if (text := self.source.text_of(model.name)))
 
 
-def take(job: Job) -> Found:
-    """Read staging's store, then those of all nodes at once.
+def take(job: Job, troubles: Troubles) -> Found:
+    """Read staging's store, then those of all nodes at once that have no trouble; what is found is added to that.
 
     Raises:
         Trouble: staging cannot be asked, or has no store where it should be: nothing is concluded from that.
         NoServerLeft: no server of the cluster can be asked for its pods.
     """
     where = place.of(job)
+    if where.host.name in troubles:
+        raise troubles[where.host.name]
     source = read_source(job, where)
-    nodes, troubles = read_nodes(job)
+    nodes, of_nodes = read_nodes(job, troubles)
+    troubles |= of_nodes
     models = wanted.of(job.ollama)
     pulled = list(dict.fromkeys(model.pulled for model in models))
     told = job.fleet.read(lambda remote: registry.read(remote, pulled), [where.host.name]).ok
-    known = told.get(where.host.name, {})
-    return Found(job.cluster.name, where, models, source, nodes, troubles, pods.find(job, troubles), known)
+    from_registry = told.get(where.host.name, {})
+    serving = pods.find(job, troubles)
+    return Found(job.cluster.name, where, models, source, nodes, troubles, serving, from_registry)
 
 
-def read_nodes(job: Job) -> tuple[dict[str, Stored], Troubles]:
-    """Read the stores of all GPU hosts at once; return those that are stores, and the others' troubles."""
+def read_nodes(job: Job, without: Collection[str] = ()) -> tuple[dict[str, Stored], Troubles]:
+    """Read the stores of all GPU hosts at once, ``without`` some; return those that are, and the others' troubles."""
     store = store_of(job)
-    read = job.fleet.read(lambda remote: stored.read(remote, store), [host.name for host in job.ollama_hosts])
+    names = [host.name for host in job.ollama_hosts if host.name not in without]
+    read = job.fleet.read(lambda remote: stored.read(remote, store), names)
     troubles = dict(read.failed)
     for name, found in read.ok.items():
         if found.flaw:

@@ -22,7 +22,7 @@ def propose(job: Job, *, deep: bool) -> Proposal:
     Raises:
         Trouble: staging cannot be asked, or has no store where it should be.
     """
-    found = survey.take(job)
+    found = survey.take(job, {})
     copies = {} if survey.is_shared(job) else found.nodes
     served = _served(found).blobs
     on_nodes = {name: _to_hash(node, served, deep=deep) for name, node in copies.items()}

@@ -32,15 +32,6 @@ registries_loaded() {
     [ -n "$newer" ]
 }
 store_directories() { [ -d "$store/manifests" ] && [ -d "$store/blobs" ]; }
-manifest_digests() {
-    cd "$store/manifests" && find . -mindepth 4 -maxdepth 4 -type f -exec sha256sum {} +
-}
-# A manifest is one line of JSON, or is made one: its path, then its text.
-manifest_texts() {
-    cd "$store/manifests" && find . -mindepth 4 -maxdepth 4 -type f |
-        while IFS= read -r path; do printf '%s %s\n' "$path" "$(tr -d '\n' <"$path")"; done
-}
-blob_sizes() { cd "$store/blobs" && find . -maxdepth 1 -type f -name 'sha256-*' -printf '%f %s\n'; }
 driver() { timeout 20 nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1; }
 # Where K3s looks for the NVIDIA runtime, and in this order; it looks at its start only.
 toolkit() { PATH=/usr/local/nvidia/toolkit:$PATH command -v nvidia-container-runtime; }
@@ -67,8 +58,5 @@ emit runtime.drop_ins drop_ins
 emit runtime.default default_runtime
 emit store.directories store_directories
 emit images.space space /var/lib/rancher
-emit store.manifests manifest_digests
-emit store.texts manifest_texts
-emit store.blobs blob_sizes
 emit curl curl --version
 [ -z "$registry" ] || emit registry ask_registry "$registry/v2/" --max-time 15

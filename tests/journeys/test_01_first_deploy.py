@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,8 @@ def test_1_the_plan_shows_everything_and_changes_nothing(lab: Lab, operator: Ope
     assert said.status == 2, said.err
     assert "create /etc/rancher/k3s/registries.yaml" in said.err
     assert "pull docker.io/ollama/ollama:0.24.0" in said.err
+    assert re.search(r"^staging-1 +pull tiny:latest$", said.err, re.MULTILINE), said.err
+    assert re.search(r"^phi-gpu-1 +copy about \d+ kB, publish 1 model  \(and on", said.err, re.MULTILINE), said.err
     assert "+ chart gpu-operator v25.10.1" in said.err
     assert "+ spec.template.spec.containers[name=ollama].image: docker.io/ollama/ollama:0.24.0" in said.err
     assert kubectl(lab, "get", "all,secrets,ingresses,networkpolicies", "-A", "-o", "name") == before
@@ -50,7 +53,9 @@ def test_3_the_first_deploy_ends_with_its_proof(operator: Operator) -> None:
     result = json.loads(said.out)["phi"]
     assert result["made"]
     assert result["troubles"] == []
-    assert {entry["host"] for entry in result["proved"]} == {"phi-gpu-1", "phi-gpu-2", "phi-gpu-3", "scout-preprod-1"}
+    lines = {(entry["host"], entry["line"]) for entry in result["proved"]}
+    assert {host for host, _ in lines} == {"phi-gpu-1", "phi-gpu-2", "phi-gpu-3", "scout-preprod-1"}
+    assert ("phi-gpu-3", "Ollama lists and opens 1 model as published") in lines
 
 
 def test_4_the_second_deploy_has_nothing_to_do_and_proves_the_same(operator: Operator) -> None:
@@ -59,7 +64,7 @@ def test_4_the_second_deploy_has_nothing_to_do_and_proves_the_same(operator: Ope
     assert "phi: nothing to do" in said.err
     result = json.loads(said.out)["phi"]
     assert (result["changes"], result["made"]) == ([], False)
-    assert len(result["proved"]) == 3 * 2 + 1
+    assert len(result["proved"]) == 3 * 3 + 1
     assert operator.deploy("--plan").status == 0
 
 

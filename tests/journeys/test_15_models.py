@@ -19,6 +19,7 @@ from tests.journeys.conftest import (
     Operator,
     Said,
     assert_addresses_are_the_inventorys,
+    assert_proved,
     assert_told,
     from_scout,
     site_up,
@@ -47,8 +48,11 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operato
     """One operator for the whole story; Ollama runs, and the nodes have a model that somebody put there by hand."""
     directory = tmp_path_factory.mktemp("models")
     operator = Operator(Path(shutil.copytree(lab.site, directory / "site")), directory / "home")
+    want(operator)
     said = operator.deploy()
     assert said.status == 0, said.err
+    for node in NODES:
+        put_by_hand(lab.host(node), "tiny:latest")
     yield operator
     assert_addresses_are_the_inventorys(lab, operator)
 
@@ -94,6 +98,12 @@ def push(staging: LabHost, *models: str) -> None:
     """Put models into the registry; another seed moves the tag."""
     path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
     staging.run(["env", path, "python3", "-m", "lab.standins.model_registry", *models])
+
+
+def put_by_hand(host: LabHost, model: str) -> None:
+    """Put a model into a node's store, past the product."""
+    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
+    host.run(["env", path, "python3", "-m", "lab.standins.models", "seed", STORE, model])
 
 
 def served(lab: Lab) -> list[str]:
@@ -186,8 +196,7 @@ def test_7_an_earlier_set_is_served_again_without_copying(lab: Lab, site: Operat
 
 def test_8_what_no_kept_set_names_is_shown_with_its_size_and_removed(lab: Lab, site: Operator) -> None:
     stray = lab.host("phi-gpu-2")
-    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
-    stray.run(["env", path, "python3", "-m", "lab.standins.models", "seed", STORE, "stray:latest"])
+    put_by_hand(stray, "stray:latest")
     blob = weights(stray, STORE, "stray:latest")
     words = ("prune-models", "--hosts", "phi", "--keep", "1")
     plan = site.inv(*words, "--plan")
@@ -381,6 +390,52 @@ def test_a_model_that_cannot_be_loaded_stops_at_the_first_node_which_is_as_befor
     assert re.search(r"^phi-gpu-2: left alone", said.err, re.MULTILINE), said.err
     assert served(lab) == before
     assert "not on phi-gpu-1, phi-gpu-2, phi-gpu-3" in str(rows["bad:latest"]["drift"])
+
+
+# -- as a part of a deploy
+
+
+def test_an_upgrade_loads_into_the_new_pods_what_is_to_be_in_memory(site: Operator) -> None:
+    site.edit("phi", lambda phi: phi["ollama"].update(version="0.24.1"))
+    said = site.deploy()
+    site.edit("phi", lambda phi: phi["ollama"].update(version="0.24.0"))
+    assert said.status == 0, said.err
+    assert re.search(rf"^phi-gpu-1 +load {LONG}  \(and on phi-gpu-2, phi-gpu-3\)", said.err, re.MULTILINE), said.err
+    for node in NODES:
+        assert re.search(rf"^{node} +Ollama lists and opens 3 models as published$", said.err, re.MULTILINE), said.err
+        assert loaded_on(site, LONG)[node]
+    assert site.deploy().status == 0
+    assert site.deploy("--plan").status == 0
+
+
+def test_a_first_deploy_loads_it_too(site: Operator) -> None:
+    assert site.inv("remove-ollama", "--hosts", "phi", "--yes").status == 0
+    said = site.deploy()
+    assert said.status == 0, said.err
+    assert all(loaded_on(site, LONG).values())
+    assert "phi: nothing to do" in site.deploy().err
+
+
+def test_without_staging_the_rest_of_a_deploy_is_done_and_it_is_told(lab: Lab, site: Operator) -> None:
+    site.edit("phi", lambda phi: phi["ollama"].update(keep_alive="3h"))
+    lab.host("staging-1").cut()
+    try:
+        said = site.deploy()
+    finally:
+        lab.host("staging-1").restore()
+    assert_told(said, "staging-1", "does not answer", next="ping")
+    assert re.search(r"^phi +change DaemonSet ollama/ollama", said.err, re.MULTILINE), said.err
+    assert_proved(said, *NODES)
+    said = site.deploy()
+    assert said.status == 0, said.err
+    assert "phi: nothing to do" in said.err
+
+
+def loaded_on(site: Operator, name: str) -> dict[str, bool]:
+    """Whether each node has a model in memory."""
+    copies = matrix(site)[name]["nodes"]
+    assert isinstance(copies, dict)
+    return {node: copy["in_memory"] for node, copy in copies.items()}
 
 
 # -- whose models they are

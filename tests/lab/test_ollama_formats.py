@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from lab.standins import models
 from lab.standins.ollama import gguf, golang, settings
 from lab.standins.ollama.names import Name
-from scout_ollama.store import ModelName, Store, StoreError
+from scout_ollama.models.sets import closure
+from scout_ollama.models.stored import BlobFile, Stored
+from scout_ollama.store import Manifest, ModelName, StoreError, blob_digest
 from tests.lab.ollama_server import REPOSITORY
 
 
@@ -142,27 +144,29 @@ class TestSeeding:
             outputs.append(result.stdout)
             store = self.read(tmp_path / name)
             assert sorted(map(str, store.manifests)) == ["gemma4:31b", "tiny:latest"]
-            assert not any(store.faults(name) for name in store.manifests)
-            assert store.unreferenced() == {}
+            assert not any(self.lacks(store, name) for name in map(str, store.manifests))
+            assert store.blobs.keys() == closure(store.manifests.values()).keys()
         assert outputs[0] == outputs[1]
 
     def test_derived_models_share_weights(self, tmp_path: Path) -> None:
         models.add(tmp_path, "base")
         models.derive(tmp_path, "derived", "base", {"num_ctx": 4096})
         store = self.read(tmp_path)
-        (sharing,) = store.sharing_weights().values()
-        assert list(map(str, sharing)) == ["base:latest", "derived:latest"]
-        assert store.manifests[ModelName.parse("derived")].base == ModelName.parse("base")
+        base, derived = (Manifest.parse(store.manifests[ModelName.parse(name)]) for name in ("base", "derived"))
+        assert base.weights
+        assert derived.weights
+        assert base.weights.digest == derived.weights.digest
+        assert derived.base == ModelName.parse("base")
 
     def test_defects_show(self, tmp_path: Path) -> None:
         models.add(tmp_path, "short").shorten("model", 1000)
         models.add(tmp_path, "lost").lose("config")
         models.add(tmp_path, "corrupt").corrupt_weights()
         store = self.read(tmp_path)
-        (short,) = store.faults(ModelName.parse("short"))
-        (lost,) = store.faults(ModelName.parse("lost"))
-        assert (short.found, lost.found) == (1000, None)
-        assert store.faults(ModelName.parse("corrupt")) == []
+        (short,), (lost,) = self.lacks(store, "short"), self.lacks(store, "lost")
+        assert store.blobs[short].size == 1000
+        assert lost not in store.blobs
+        assert self.lacks(store, "corrupt") == []
 
     def test_a_bad_name(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "lab.standins.models", "seed", str(tmp_path), "a b"]
@@ -170,8 +174,17 @@ class TestSeeding:
         assert (result.returncode, result.stderr) == (1, "models: 'a b' is no model name\n")
 
     @staticmethod
-    def read(root: Path) -> Store:
-        manifests = {
-            str(path.relative_to(root / "manifests")): path.read_bytes() for path in root.glob("manifests/*/*/*/*")
-        }
-        return Store.from_listing(manifests, {path.name: path.stat().st_size for path in (root / "blobs").iterdir()})
+    def read(root: Path) -> Stored:
+        paths = root.glob("manifests/*/*/*/*")
+        named = {ModelName.from_manifest_path(str(path.relative_to(root / "manifests"))): path for path in paths}
+        sizes = {blob_digest(path.name): path.stat().st_size for path in (root / "blobs").iterdir()}
+        return Stored(
+            manifests={name: path.read_bytes() for name, path in named.items() if name},
+            blobs={digest: BlobFile(size, "") for digest, size in sizes.items() if digest},
+        )
+
+    @staticmethod
+    def lacks(store: Stored, name: str) -> list[str]:
+        """The blobs of a model that are missing or have another size."""
+        wanted = Manifest.parse(store.manifests[ModelName.parse(name)]).blobs
+        return [digest for digest, size in wanted.items() if not store.is_there(digest, size)]

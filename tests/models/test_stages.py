@@ -95,7 +95,7 @@ def site(tmp_path: Path) -> Site:
 @contextmanager
 def bringing(site: Site, hosts: Hosts) -> Iterator[Bringing]:
     with Fleet(site, connect=lambda _, host: RecordingRemote(host, lambda call: hosts.answer(host, call))) as fleet:
-        yield stages_for(Job(site, site.clusters["phi"], fleet, lambda *_: None))
+        yield stages_for(Job(site, site.clusters["phi"], fleet, lambda *_: None), {})
 
 
 def titles(stages: list[Stage]) -> list[tuple[str, str | None, str]]:
