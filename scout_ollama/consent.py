@@ -6,7 +6,8 @@ import sys
 
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Cluster
-from scout_ollama.proposal import Consent, Outcome, Proposal, Request, counted
+from scout_ollama.proposal import Consent, Outcome, Proposal, Request
+from scout_ollama.sizes import counted
 
 
 def given(cluster: Cluster, proposal: Proposal, request: Request) -> bool:
@@ -16,7 +17,7 @@ def given(cluster: Cluster, proposal: Proposal, request: Request) -> bool:
     """
     if request.consent is Consent.YES:
         return True
-    what = f"{counted(sum(1 for _ in proposal.plan))} on {cluster.name}"
+    what = f"{counted(sum(1 for _ in proposal.plan), 'change')} on {cluster.name}"
     if cluster.environment == "phi" or proposal.destructive:
         return _asked(f"Type the cluster's name to make {what}: ") == cluster.name
     return _asked(f"Make {what}? [y/N] ").lower() in ("y", "yes")

@@ -11,7 +11,13 @@ from scout_ollama.changes import Say
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Cluster, Harbor, Host, Ollama, Site
+from scout_ollama.progress import Progress, Show
 from scout_ollama.remote import Reader
+
+
+def _hidden(host: str, progress: Progress) -> None:
+    """Where nobody looks on."""
+
 
 T = TypeVar("T")
 Troubles = dict[str, Trouble]
@@ -39,6 +45,7 @@ class Job:
     say: Say
     selected: tuple[str, ...] = ()
     """The hosts that were selected, where a command is for some of a cluster's; none means all of them."""
+    show: Show = _hidden
 
     @property
     def ollama(self) -> Ollama:

@@ -166,8 +166,3 @@ class Outcome:
             self.result = "failed" if self.all_troubles else "done" if self.plan else "nothing to do"
         if not self.made:
             self.undo = ""
-
-
-def counted(changes: int) -> str:
-    """Return how many changes, as a person says it."""
-    return f"{changes} change{'' if changes == 1 else 's'}"

@@ -15,8 +15,10 @@ from scout_ollama import results
 from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble, printable
 from scout_ollama.logs import LOGGER
-from scout_ollama.proposal import Outcome, counted
+from scout_ollama.progress import Progress
+from scout_ollama.proposal import Outcome
 from scout_ollama.secrets import masked, masked_values
+from scout_ollama.sizes import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,13 +33,21 @@ STILL_SECONDS = 15.0
 class Reporter:
     """Tells a person what happens, every line with its host in front. NO_COLOR and dumb terminals are respected."""
 
-    def __init__(self, hosts: Iterable[str]) -> None:
+    def __init__(self, hosts: Iterable[str], *, as_json: bool = False) -> None:
+        self._as_json = as_json
         self._width = max((len(name) for name in hosts), default=0)
         self._console = stderr_console()
 
     def say(self, host: str, line: str) -> None:
         """Print one line about one host."""
         self._print(host, line)
+
+    def progress(self, host: str, progress: Progress) -> None:
+        """Print how far something is about one host, or a cluster; with ``as_json`` a program can read the line."""
+        if self._as_json:
+            self._write(json.dumps(results.progress(host, progress)), "")
+        else:
+            self.say(host, str(progress))
 
     def heading(self, line: str) -> None:
         """Print a line about the run as a whole."""
@@ -73,7 +83,7 @@ class Reporter:
         if not same:
             self.heading(f"{cluster}: nothing to do")
             return
-        self.heading(f"{cluster}: {counted(sum(map(len, same.values())))}")
+        self.heading(f"{cluster}: {counted(sum(map(len, same.values())), 'change')}")
         for (title, lines), hosts in same.items():
             self._print(hosts[0], title + (f"  (and on {', '.join(hosts[1:])})" if len(hosts) > 1 else ""))
             if in_full or any(_is_replaced(line) for line in lines):
@@ -97,7 +107,7 @@ class Reporter:
         if outcome.made or (outcome.result and outcome.all_troubles):
             self._table(_table(rows))
         if outcome.result:
-            made = f", {counted(len(outcome.made))} made" if outcome.made else ""
+            made = f", {counted(len(outcome.made), 'change')} made" if outcome.made else ""
             self.heading(f"{name}: {outcome.result}{made}{', proved' if outcome.proved else ''}")
         if outcome.has_trouble:
             undone = tuple(host for host, changes, trouble in rows if trouble or not changes)
@@ -164,7 +174,7 @@ def _table(rows: Sequence[tuple[str, int, str | None]]) -> Table:
         table.add_column(heading, overflow="fold")
     for host, changes, trouble in rows:
         result = "failed" if trouble else "done" if changes else "as it was"
-        detail = trouble or (counted(changes) if changes else "")
+        detail = trouble or (counted(changes, "change") if changes else "")
         table.add_row(
             *(Text(printable(masked(cell))) for cell in (host, result, detail)), style="red" if trouble else ""
         )

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from scout_ollama.audit import Record, RunResult
 from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble
+from scout_ollama.progress import Progress
 from scout_ollama.proposal import Outcome
 
 
@@ -120,6 +121,25 @@ class ModelOutput(BaseModel):
     drift: str = Field(description="What does not agree, in plain words; empty if all does.")
 
 
+class PartOutput(BaseModel):
+    """One host's part of something that goes on."""
+
+    done: int = Field(description="Bytes that are there.")
+    total: int = Field(description="Bytes that shall be there.")
+
+
+class ProgressOutput(BaseModel):
+    """How far something is: a line of standard error under ``--json``, every few seconds while bytes are moved."""
+
+    host: str = Field(description="The host, or the cluster where several are at it.")
+    progress: str = Field(description="What is being done.")
+    done: int = Field(description="Bytes that are there.")
+    total: int = Field(description="Bytes that shall be there.")
+    bytes_per_second: float = Field(description="The rate since it began.")
+    seconds_left: float | None = Field(description="How long it still takes at that rate; null while nobody can tell.")
+    hosts: dict[str, PartOutput] = Field(description="The part of each host, where several are at it.")
+
+
 DOCUMENTS: dict[str, Any] = {
     "run": dict[str, RunOutput],
     "audit": list[Record],
@@ -127,8 +147,10 @@ DOCUMENTS: dict[str, Any] = {
     "access": list[AccessOutput],
     "images": list[ImageOutput],
     "models": list[ModelOutput],
+    "progress": ProgressOutput,
 }
-"""``run`` is printed by every command that can change something, the others by the commands that read them."""
+"""``run`` is printed by every command that can change something, with lines of ``progress`` on standard error
+meanwhile; the others by the commands that read them."""
 
 
 def of(outcome: Outcome) -> dict[str, Any]:
@@ -142,6 +164,19 @@ def of(outcome: Outcome) -> dict[str, Any]:
         troubles=[TroubleOutput(**trouble_of(trouble)) for trouble in outcome.all_troubles],
         undo=outcome.undo,
         record=outcome.record,
+    ).model_dump(mode="json")
+
+
+def progress(host: str, progress: Progress) -> dict[str, Any]:
+    """Return how far something is as the line that ``ProgressOutput`` describes."""
+    return ProgressOutput(
+        host=host,
+        progress=progress.what,
+        done=progress.done,
+        total=progress.total,
+        bytes_per_second=progress.rate,
+        seconds_left=progress.seconds_left,
+        hosts={name: PartOutput(done=done, total=total) for name, (done, total) in progress.parts.items()},
     ).model_dump(mode="json")
 
 

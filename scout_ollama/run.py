@@ -52,11 +52,11 @@ def carry_out(
 
 
 def _carry_out(site: Site, cluster: Cluster, request: Request, prepare: Prepare, place: Place) -> Outcome:
-    reporter = Reporter(host.name for host in site.hosts)
+    reporter = Reporter((host.name for host in site.hosts), as_json=request.as_json)
     outcome = Outcome(cluster, request)
     with _told(outcome), Fleet(site) as fleet:
         propose = prepare(cluster)
-        job = Job(site, cluster, fleet, reporter.say, outcome.hosts)
+        job = Job(site, cluster, fleet, reporter.say, outcome.hosts, reporter.progress)
         if not request.may_change:
             _show(job, propose(job), reporter, outcome)
             consent.refuse_without_terminal(request, outcome)

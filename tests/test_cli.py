@@ -260,7 +260,6 @@ def closed(site: Path) -> Iterator[Path]:
     secrets = site / "secrets"
     secrets.mkdir()
     Authority.create(secrets).issue(["ollama.phi.example.edu"]).write(secrets / "phi.crt", secrets / "phi.key")
-    (secrets / "staging.kubeconfig").write_text("{}\n")
     chart.write(site / "charts")
     document = yaml.safe_load((site / "phi.yaml").read_text())
     document["ssh"] = {"user": "scout", "connect_timeout": 5}

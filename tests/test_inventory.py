@@ -172,7 +172,7 @@ def test_listing_needs_no_secret_but_a_deploy_refuses_without_them(monkeypatch: 
     with pytest.raises(InventoryError) as refused:
         site.check_files([site.clusters["phi"]])
     lines = str(refused.value).splitlines()
-    assert lines[0] == "5 problems in the inventory hosts"
+    assert lines[0] == "4 problems in the inventory hosts"
     right = "give it there, or correct the path"
     assert f"  hosts/phi.yaml: ollama.tls.certificate: hosts/secrets/phi.crt does not exist; {right}" in lines
     assert f"  hosts/staging.yaml: harbor.ca: hosts/secrets/ca.crt does not exist; {right}" in lines

@@ -11,12 +11,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from scout_ollama import report, results
 from scout_ollama.changes import Plan, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import load_site
+from scout_ollama.progress import Progress
 from scout_ollama.proposal import Consent, Outcome, Request
 from scout_ollama.remote import Remote
 from scout_ollama.report import Reporter, print_json
@@ -261,3 +263,14 @@ def test_what_takes_long_says_that_it_is_still_at_it(
         while told.count("still at it") < 2 and time.monotonic() < deadline:
             told += capsys.readouterr().err
     assert told.startswith("phi-gpu-1    pull x\nphi-gpu-1    pull x: still at it after ")
+
+
+def test_how_far_something_is_can_be_read_by_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress("copied", 760, 2000, 72.0, {"phi-gpu-1": (600, 1000), "phi-gpu-2": (160, 1000)})
+    Reporter(HOSTS).progress("phi", progress)
+    assert "copied 760 B of 2.0 kB, 72 B/s, 17 s left; phi-gpu-1 60 %, phi-gpu-2 16 %" in capsys.readouterr().err
+    Reporter(HOSTS, as_json=True).progress("phi", progress)
+    line = json.loads(capsys.readouterr().err)
+    jsonschema.validate(line, results.schema_of("progress"))
+    assert (line["host"], line["done"], line["seconds_left"]) == ("phi", 760, 1240 / 72)
+    assert line["hosts"]["phi-gpu-2"] == {"done": 160, "total": 1000}

@@ -251,7 +251,9 @@ class StagingCluster(ClusterBase):
     """The cluster outside the air gap that has what goes in: images in Harbor, models on an NFS share."""
 
     kind: Literal["staging"] = Field(description="The staging cluster.")
-    staging_kubeconfig: LocalFile | None = Field(None, description="Kubeconfig of the staging cluster, a file here.")
+    staging_kubeconfig: LocalFile | None = Field(
+        None, description="As in Scout's own inventory. Nothing reads it: staging is reached over SSH."
+    )
     ollama_nfs_path: HostPath = Field(description="Directory of the NFS share that holds blobs/ and manifests/.")
     harbor: Harbor = Field(description="Harbor, the registry.")
 

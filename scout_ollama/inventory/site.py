@@ -84,7 +84,7 @@ class Site:
         return [scout for scout in scouts if self.ollama_cluster_of(scout) is cluster]
 
     def check_files(self, clusters: Iterable[Cluster]) -> None:
-        """Each certificate, key, CA, password and kubeconfig of these clusters and their staging is there to be read.
+        """Each certificate, key, CA and password of these clusters and their staging is there to be read.
 
         Apart from ``load_site`` because to list or render takes none of them. No command that gives a secret is run.
         Raises ``InventoryError`` with all that is not there.
@@ -153,7 +153,6 @@ def _sources(cluster: Cluster) -> Iterator[tuple[Where, Path | SecretSource | No
         for name, source in ollama.tls:
             yield ("ollama", "tls", name), source
     if isinstance(cluster, StagingCluster):
-        yield ("staging_kubeconfig",), cluster.staging_kubeconfig
         yield ("harbor", "ca"), cluster.harbor.ca
         yield ("harbor", "password"), cluster.harbor.password
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from scout_ollama.models import sizes
+from scout_ollama import sizes
 from scout_ollama.store import short
 
 

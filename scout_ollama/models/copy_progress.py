@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scout_ollama.models import sizes
 from scout_ollama.models.blob import Blob
+from scout_ollama.progress import Progress
 
 SAY_SECONDS = 5.0
 
 
 @dataclass
 class CopyProgress:
-    """Hears of every node's bytes and says one line now and then. ``wanted`` are the blobs that each node misses."""
+    """Hears of every node's bytes and shows them now and then. ``wanted`` are the blobs that each node misses."""
 
     wanted: Mapping[str, Sequence[Blob]]
-    say: Callable[[str], None]
+    show: Callable[[Progress], None]
     clock: Callable[[], float] = time.monotonic
     _there: dict[str, dict[str, int]] = field(default_factory=dict)
     _before: int = 0  # bytes that were there when they were first heard of: nobody has copied them now
@@ -43,15 +43,11 @@ class CopyProgress:
             now = self.clock()
             if self._began is not None and now - self._said >= SAY_SECONDS:
                 self._said = now
-                self.say(self._line(now - self._began))
+                self.show(self._progress(now - self._began))
 
-    def _line(self, seconds: float) -> str:
+    def _progress(self, seconds: float) -> Progress:
         totals = {node: sum(blob.size for blob in blobs) for node, blobs in self.wanted.items()}
-        there = {node: sum(self._there.get(node, {}).values()) for node in totals}
-        total, done = sum(totals.values()), sum(there.values())
+        parts = {node: (sum(self._there.get(node, {}).values()), total) for node, total in totals.items()}
+        done = sum(there for there, _ in parts.values())
         rate = (done - self._before) / seconds if seconds > 0 else 0.0
-        text = f"copied {sizes.shown(done)} of {sizes.shown(total)}"
-        if rate > 0:
-            text += f", {sizes.shown(rate)}/s, {sizes.left((total - done) / rate)} left"
-        nodes = [f"{node} {100 * there[node] // totals[node]} %" for node in totals if there[node] < totals[node]]
-        return "; ".join([text, ", ".join(nodes)]) if nodes else text
+        return Progress("copied", done, sum(totals.values()), rate, parts)

@@ -42,7 +42,7 @@ def stages(
     row = [*(() if direct else _sources(wanted, whole)), *receivers]
     chain = Chain(row, direct)
     key = RunKey.make(job.cluster.name)
-    progress = CopyProgress(wanted, lambda line: job.say(job.cluster.name, line))
+    progress = CopyProgress(wanted, lambda progress: job.show(job.cluster.name, progress))
     incoming = f"{store}/.scout-ollama/incoming"
     files = {blob_file(blob.digest) for blobs in wanted.values() for blob in blobs}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from scout_ollama import sizes
 from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
-from scout_ollama.models import needs, sizes
+from scout_ollama.models import needs
 from scout_ollama.models.survey import Found
 from scout_ollama.store import Manifest, ModelName, short
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scout_ollama import report, selection
+from scout_ollama import report, selection, sizes
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Cluster, Site
 from scout_ollama.job import Job
-from scout_ollama.models import locked, matrix, sizes, survey
+from scout_ollama.models import locked, matrix, survey
 from scout_ollama.report import Reporter
 from scout_ollama.results import ModelCopyOutput, ModelOutput
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from scout_ollama import proof
+from scout_ollama import proof, sizes
 from scout_ollama.checks import Finding
 from scout_ollama.facts import Section
 from scout_ollama.inventory import Host
 from scout_ollama.job import Job, Troubles
-from scout_ollama.models import pods, sizes, stored, survey
+from scout_ollama.models import pods, stored, survey
 from scout_ollama.models.pods import Pod
 from scout_ollama.models.sets import ModelSet
 from scout_ollama.proposal import Proved

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from scout_ollama import sizes
 from scout_ollama.lock import STATE
-from scout_ollama.models import sizes
 from scout_ollama.models.pods import Pod
 from scout_ollama.models.sets import closure
 from scout_ollama.models.stored import Stored

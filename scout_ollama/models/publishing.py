@@ -10,11 +10,11 @@ import base64
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from scout_ollama import sizes
 from scout_ollama.changes import Say
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Host
 from scout_ollama.lock import STATE
-from scout_ollama.models import sizes
 from scout_ollama.models.pods import Pod
 from scout_ollama.models.sets import ModelSet, closure
 from scout_ollama.models.stored import Stored

@@ -16,7 +16,8 @@ from scout_ollama.job import Job
 from scout_ollama.manifests import KubeObject
 from scout_ollama.models.needs import Call
 from scout_ollama.models.place import Place
-from scout_ollama.models.progress import PullProgress
+from scout_ollama.models.pull_progress import PullProgress
+from scout_ollama.progress import Show
 from scout_ollama.remote import CommandFailed, Remote, Script
 
 NAMESPACE = "scout-ollama"
@@ -36,6 +37,7 @@ class PullModels:
     lines: tuple[str, ...]
     objects: tuple[KubeObject, ...] = field(repr=False)
     say: Say = field(repr=False)
+    show: Show = field(repr=False)
     lock: Lock = field(repr=False)
 
     @property
@@ -57,7 +59,7 @@ class PullModels:
 
     def make(self, remote: Remote) -> None:
         """Run the Job to its end, under the lock of the cluster that it changes; one that runs already is awaited."""
-        progress = PullProgress(lambda line: self.say(self.host, line))
+        progress = PullProgress(lambda line: self.say(self.host, line), lambda it: self.show(self.host, it))
         arguments = (NAMESPACE, self.place.job, str(STUCK_SECONDS))
         stdin = manifests.to_stdin(self.objects)
         with self.lock():

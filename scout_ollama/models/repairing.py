@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from scout_ollama.models import sizes
+from scout_ollama import sizes
 from scout_ollama.models.blob import Blob, blob_lines
 from scout_ollama.models.pulling import Lock
 from scout_ollama.remote import Remote, Script

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from scout_ollama import sizes
 from scout_ollama.changes import Change, Expected, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.job import Job, Troubles
-from scout_ollama.models import copying, needs, pods, publishing, pulling, sizes, staging_lock, survey, verifying
+from scout_ollama.models import copying, needs, pods, publishing, pulling, staging_lock, survey, verifying
 from scout_ollama.models.blob import Blob
 from scout_ollama.models.copying import Source
 from scout_ollama.models.linking import LinkBlobs
@@ -72,7 +73,7 @@ class Bringing:
             objects = tuple(pulling.objects(self.job, where, calls))
             lines = tuple(self._line(call) for call in calls)
             lock = staging_lock.of(self.job, where, "pull models")
-            pull = PullModels(where, tuple(calls), lines, objects, self.job.say, lock)
+            pull = PullModels(where, tuple(calls), lines, objects, self.job.say, self.job.show, lock)
             stages.append(Stage("pull", (pull,)))
         return stages
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scout_ollama import sizes
 from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble
 from scout_ollama.job import Job, Troubles
-from scout_ollama.models import lacking, needs, proving, sizes, stored, survey, verifying
+from scout_ollama.models import lacking, needs, proving, stored, survey, verifying
 from scout_ollama.models.blob import Blob
 from scout_ollama.models.sets import ModelSet
 from scout_ollama.models.stored import Stored

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scout_ollama import sizes
 from scout_ollama.changes import Say, Stage
 from scout_ollama.job import Job
 from scout_ollama.lock import STATE
-from scout_ollama.models import sizes
 from scout_ollama.models.blob import Blob, counted_blobs
 from scout_ollama.models.place import Place
 from scout_ollama.remote import Remote, Script

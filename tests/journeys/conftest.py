@@ -156,9 +156,10 @@ class Operator:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c_works() -> None:
-    """A shell starts what runs in the background with SIGINT ignored, and who types ``inv`` would inherit that."""
+def signals_work() -> None:
+    """A shell starts what runs in the background with SIGINT ignored, nohup with SIGHUP; ``inv`` would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="package")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from scout_ollama.models.progress import PullProgress
-from scout_ollama.models.sizes import left, shown
+from scout_ollama.models.pull_progress import PullProgress
+from scout_ollama.sizes import left, shown
 
 
 class Clock:
@@ -24,7 +24,7 @@ def layer(done: int, total: int = 4_000_000_000) -> str:
 def test_a_layer_is_told_with_its_rate_and_the_time_left() -> None:
     said: list[str] = []
     clock = Clock()
-    progress = PullProgress(said.append, clock)
+    progress = PullProgress(said.append, lambda it: said.append(str(it)), clock)
     for second in range(21):
         clock.now = second
         progress.hear(layer(second * 100_000_000))
@@ -35,7 +35,7 @@ def test_a_layer_is_told_with_its_rate_and_the_time_left() -> None:
 
 def test_what_is_new_is_told_at_once() -> None:
     said: list[str] = []
-    progress = PullProgress(said.append, Clock())
+    progress = PullProgress(said.append, lambda _: None, Clock())
     for status in ("pulling manifest", "verifying sha256 digest", "verifying sha256 digest", "success"):
         progress.hear(f'tiny:latest {{"status": "{status}"}}')
     assert said == [f"tiny:latest: {status}" for status in ("pulling manifest", "verifying sha256 digest", "success")]
@@ -43,13 +43,13 @@ def test_what_is_new_is_told_at_once() -> None:
 
 def test_a_job_of_an_earlier_run_is_told() -> None:
     said: list[str] = []
-    PullProgress(said.append).hear("adopted")
+    PullProgress(said.append, lambda it: said.append(str(it))).hear("adopted")
     assert said == ["a Job of an earlier run still pulls there: it is awaited"]
 
 
 def test_lines_that_are_no_progress_are_passed_over() -> None:
     said: list[str] = []
-    progress = PullProgress(said.append)
+    progress = PullProgress(said.append, lambda it: said.append(str(it)))
     for line in ("", "done", "failed: x", "ollama: time=…", "tiny:latest [1]", "tiny:latest null", 'a {"total": "x"}'):
         progress.hear(line)
     assert said == []

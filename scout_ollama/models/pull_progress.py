@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scout_ollama.models import sizes
+from scout_ollama.progress import Progress
 
 SAY_SECONDS = 5.0
 
 
 @dataclass
 class PullProgress:
-    """Hears each line and says one now and then: at once what is new, of a layer that goes on every few seconds."""
+    """Hears each line and tells one now and then: at once what is new, of a layer that goes on every few seconds."""
 
     say: Callable[[str], None]
+    show: Callable[[Progress], None]
     clock: Callable[[], float] = time.monotonic
     _began: tuple[str, float, int] = ("", 0.0, 0)  # the layer, when it was first heard of, and its bytes then
     _said: str = ""
@@ -46,13 +47,16 @@ class PullProgress:
             self._began = (layer, now, completed)
         _, began, before = self._began
         rate = (completed - before) / (now - began) if now > began else 0.0
-        text = f"{model}: {status}: {sizes.shown(completed)} of {sizes.shown(total)}"
-        if rate > 0 and completed < total:
-            text += f", {sizes.shown(rate)}/s, {sizes.left((total - completed) / rate)} left"
-        self._tell(text, layer)
+        if self._is_due(layer):
+            self.show(Progress(f"{model}: {status}:", completed, total, rate))
 
     def _tell(self, text: str, kind: str) -> None:
-        now = self.clock()
-        if kind != self._said or now - self._at >= SAY_SECONDS:
-            self._said, self._at = kind, now
+        if self._is_due(kind):
             self.say(text)
+
+    def _is_due(self, kind: str) -> bool:
+        now = self.clock()
+        if kind == self._said and now - self._at < SAY_SECONDS:
+            return False
+        self._said, self._at = kind, now
+        return True
