@@ -224,6 +224,18 @@ def list_models(_: Context, hosts: str = "ollama", site: str = "", json: bool = 
     return models.list_models(_site(site), hosts, as_json=json)
 
 
+@task(auto_shortflags=False, help=_help(*READS, explain="a check: tell what it is about, and contact nothing"))
+@command
+def check(_: Context, hosts: str = "*", site: str = "", explain: str = "", json: bool = False) -> int:
+    """Look at everything that must hold, from the ground up, and say what does not, why, and what to type next."""
+    from scout_ollama import doctor
+
+    if explain:
+        doctor.explain(explain)
+        return 0
+    return doctor.command(_site(site), hosts, as_json=json)
+
+
 @changing(deep="hash everything, also what was hashed before and is the same file still")
 def verify_models(inventory: Site, hosts: str, request: Request, deep: bool = False) -> int:
     """Make sure of every blob that is wanted or published, on staging and on every node."""

@@ -121,6 +121,18 @@ class ModelOutput(BaseModel):
     drift: str = Field(description="What does not agree, in plain words; empty if all does.")
 
 
+class CheckOutput(BaseModel):
+    """A verdict of ``check``: whether something holds at one place."""
+
+    cluster: str = Field(description="The cluster that was examined.")
+    check: str = Field(description="The check; inv check --explain tells what it is about.")
+    place: str = Field(description="A host, or the cluster.")
+    status: str = Field(description="pass, warn, fail, or could not tell.")
+    what: str = Field(description="What does not hold, or why nobody can tell; empty if it holds.")
+    why: str = Field(description="Why, as far as is known.")
+    next: str = Field(description="What to type next.")
+
+
 class PartOutput(BaseModel):
     """One host's part of something that goes on."""
 
@@ -147,6 +159,7 @@ DOCUMENTS: dict[str, Any] = {
     "access": list[AccessOutput],
     "images": list[ImageOutput],
     "models": list[ModelOutput],
+    "checks": list[CheckOutput],
     "progress": ProgressOutput,
 }
 """``run`` is printed by every command that can change something, with lines of ``progress`` on standard error

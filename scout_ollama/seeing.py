@@ -17,19 +17,29 @@ def prove_seen(job: Job, pods: Mapping[str, str], proved: Proved) -> None:
 
     A log that has been rotated since does not tell any more, which is no trouble.
     """
-    if not pods:
-        return
-    script = facts_script("log-heads")
-    said = job.through_a_server(
-        {}, lambda remote: parse_sections(remote.read(script, *pods.values(), sudo=True).stdout)
-    )
-    for name, pod in pods.items():
-        host, found = job.cluster.hosts[name], seen(said[pod].text)
+    for name, found in _seen(job, pods).items():
+        host = job.cluster.hosts[name]
         if found is None:
             job.say(name, "its log no longer says which GPUs its Ollama found when it started")
         else:
             flaw = _flaw(host, found)
             proved.add([flaw] if flaw else [], name, f"its Ollama found {found} of {host.gpus} GPUs")
+
+
+def flaws(job: Job, pods: Mapping[str, str]) -> list[Finding]:
+    """Return what is wrong with what Ollama's pods, ``NAMESPACE/POD`` by host, found at their start."""
+    found = {job.cluster.hosts[name]: count for name, count in _seen(job, pods).items() if count is not None}
+    return [flaw for host, count in found.items() if (flaw := _flaw(host, count))]
+
+
+def _seen(job: Job, pods: Mapping[str, str]) -> dict[str, int | None]:
+    if not pods:
+        return {}
+    script = facts_script("log-heads")
+    said = job.through_a_server(
+        {}, lambda remote: parse_sections(remote.read(script, *pods.values(), sudo=True).stdout)
+    )
+    return {name: seen(said[pod].text) for name, pod in pods.items()}
 
 
 def seen(log: str) -> int | None:

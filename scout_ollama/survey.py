@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from scout_ollama import checks, manifests
 from scout_ollama.checks import Finding
 from scout_ollama.facts import ClusterFacts, HostFacts, read_cluster, read_host
+from scout_ollama.fleet import Outcomes
 from scout_ollama.gpu_operator import preflight, state
-from scout_ollama.inventory import Host, OllamaCluster
+from scout_ollama.inventory import Host, Ollama, OllamaCluster
 from scout_ollama.job import Job, Troubles
 from scout_ollama.manifests import KubeObject
 
@@ -22,7 +23,12 @@ class Survey:
     hosts: dict[str, HostFacts]
     cluster: ClusterFacts
     troubles: Troubles
-    warnings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What is odd and stops nobody."""
+        return [finding for finding in self.findings if finding.status == "warn"]
 
     @property
     def healthy(self) -> dict[str, HostFacts]:
@@ -39,27 +45,34 @@ def take(job: Job, wanted: Sequence[KubeObject], *, runs_ollama: bool = True, in
     Raises:
         NoServerLeft: no server can be asked about the cluster.
     """
-    store, harbor = manifests.store_path(job.site, job.cluster), job.harbor
-    read = job.fleet.read(lambda remote: read_host(remote, store=store, harbor=harbor), list(job.cluster.hosts))
-    now = time.time()
-    findings = [
-        finding
-        for name, facts in read.ok.items()
-        for finding in _of_host(job, job.cluster.hosts[name], facts, now, runs_ollama, installs_gpus)
-    ]
+    read, findings = of_hosts(job, runs_ollama=runs_ollama, installs_gpus=installs_gpus)
     troubles = {**read.failed, **_troubles(findings)}
     beside = (state.SCRIPT,) if installs_gpus else ()
     cluster = job.through_a_server(troubles, lambda remote: read_cluster(remote, wanted, *beside))
     untroubled = [host for name, host in job.cluster.hosts.items() if name not in troubles]
     in_cluster = checks.of_cluster(untroubled, job.ollama, cluster, gpus_are_given=not installs_gpus)
     troubles |= _troubles(in_cluster)
-    return Survey(read.ok, cluster, troubles, [f for f in [*findings, *in_cluster] if f.status == "warn"])
+    return Survey(read.ok, cluster, troubles, [*findings, *in_cluster])
+
+
+def of_hosts(job: Job, *, runs_ollama: bool, installs_gpus: bool) -> tuple[Outcomes[HostFacts], list[Finding]]:
+    """Read every host at once; return that, and what does not hold on those that answer."""
+    store = manifests.store_path(job.site, job.cluster) if runs_ollama else ""
+    read = job.fleet.read(lambda remote: read_host(remote, store=store, harbor=job.harbor), list(job.cluster.hosts))
+    now = time.time()
+    findings = [
+        finding
+        for name, facts in read.ok.items()
+        for finding in _of_host(job, job.cluster.hosts[name], facts, now, runs_ollama, installs_gpus)
+    ]
+    return read, findings
 
 
 def _of_host(
     job: Job, host: Host, facts: HostFacts, now: float, runs_ollama: bool, installs_gpus: bool
 ) -> Iterator[Finding]:
-    yield from checks.of_host(host, job.ollama, facts, harbor=job.harbor, now=now)
+    ollama = job.cluster.runs_ollama or Ollama(cpu_only=True)
+    yield from checks.of_host(host, ollama, facts, harbor=job.harbor, now=now)
     if installs_gpus and isinstance(job.cluster, OllamaCluster):
         yield from preflight.of_host(host, job.cluster.gpu_operator, facts)
     if runs_ollama:

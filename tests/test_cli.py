@@ -39,6 +39,7 @@ COMMANDS = {
     *CHANGING,
     *(
         "audit",
+        "check",
         "check-access",
         "fetch-chart",
         "install-gpu-operator",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from scout_ollama import report, selection
@@ -42,16 +42,24 @@ def command(site: Site, selector: str, *, as_json: bool) -> int:
 
 def _checked(site: Site, cluster: OllamaCluster) -> Matrix:
     site.check_files([cluster])
-    users = {name for scout in site.scouts_of(cluster) for name in scout.hosts}
-    others = {host.name: host for host in site.hosts if host.cluster != cluster.name}
+    users, others = _users(site, cluster), _others(site, cluster)
     titles = {name: f"uses {cluster.name}" if name in users else f"no business with {cluster.name}" for name in others}
     with Fleet(site) as fleet:
-        rows = list(_rows(Job(site, cluster, fleet, Reporter(others).say), cluster, others, users))
-    return Matrix(rows, {**titles, cluster.name: "what its objects open"}, len(cluster.hosts))
+        found = list(rows(Job(site, cluster, fleet, Reporter(others).say), cluster))
+    return Matrix(found, {**titles, cluster.name: "what its objects open"}, len(cluster.hosts))
 
 
-def _rows(job: Job, cluster: OllamaCluster, others: Mapping[str, Host], users: set[str]) -> Iterator[Row]:
-    """The rows of the Scouts that use the cluster, of all other hosts, and of the cluster itself."""
+def _users(site: Site, cluster: OllamaCluster) -> set[str]:
+    return {name for scout in site.scouts_of(cluster) for name in scout.hosts}
+
+
+def _others(site: Site, cluster: OllamaCluster) -> dict[str, Host]:
+    return {host.name: host for host in site.hosts if host.cluster != cluster.name}
+
+
+def rows(job: Job, cluster: OllamaCluster) -> Iterator[Row]:
+    """Return what came of every way in: from its Scouts, from all other hosts, and what the cluster itself opens."""
+    users, others = _users(job.site, cluster), _others(job.site, cluster)
     exposure, trouble = _exposure(job)
     nodes = node_addresses(cluster.hosts.values(), exposure.of_kind("Node"))
     judge = Judge(cluster, nodes, exposure, datetime.now(UTC))

@@ -87,7 +87,7 @@ def look(job: Job, wanted: Release, found: Survey, options: Options = DEFAULTS, 
     """
     current = state.parsed(found.cluster.beside, job.cluster.hosts[job.servers[0]])
     hosts = _hosts(job, found.troubles)
-    goal = _goal(job, wanted, hosts)
+    goal = goal_of(job, wanted, hosts)
     before = judge(current, goal)
     helm, restarts = _helm(wanted, found, current, before), _restarts(job, found)
     pulls = _pulls(job, wanted, found, options)
@@ -139,7 +139,8 @@ def _hosts(job: Job, troubles: Troubles) -> list[Host]:
     return [host for host in job.ollama_hosts if host.name not in troubles]
 
 
-def _goal(job: Job, wanted: Release, hosts: Sequence[Host]) -> Wanted:
+def goal_of(job: Job, wanted: Release, hosts: Sequence[Host]) -> Wanted:
+    """Return what shall stand on some hosts of a cluster once the release is installed."""
     users = wanted.users
     return Wanted(
         gpus={host.node: host.gpus for host in hosts},
@@ -245,8 +246,8 @@ def prove(job: Job, wanted: Release, found: Survey, troubles: Troubles) -> Prove
     proved = Proved(job.say)
     hosts = _hosts(job, troubles)
     current = job.through_a_server(dict(troubles), state.read)
-    ladder = judge(current, _goal(job, wanted, hosts))
-    everywhere = judge(current, _goal(job, wanted, job.ollama_hosts))
+    ladder = judge(current, goal_of(job, wanted, hosts))
+    everywhere = judge(current, goal_of(job, wanted, job.ollama_hosts))
     for name, line in _table(job, wanted, everywhere, found):
         job.say(name, line)
     for node, rung in ladder.at().items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from scout_ollama.inventory import Cluster, Host
+from scout_ollama.inventory import Cluster, Host, StagingCluster
 from scout_ollama.job import Job
 
 PULLED = ".scout-ollama/pulled"
@@ -33,6 +33,12 @@ class Place:
         return f"{self.store}/blobs"
 
 
+def of_staging(staging: StagingCluster) -> Place:
+    """Return the share of a staging cluster."""
+    server = staging.hosts[staging.servers[0]]
+    return Place(staging, server, server, staging.ollama_nfs_path, is_staging=True)
+
+
 def of(job: Job) -> Place:
     """Return where the models of a cluster are pulled: on staging, through its first server, if it has an air gap.
 
@@ -40,7 +46,6 @@ def of(job: Job) -> Place:
     """
     staging = job.site.staging_of(job.cluster)
     if staging and (job.cluster.air_gapped or job.ollama.source == "nfs"):
-        server = staging.hosts[staging.servers[0]]
-        return Place(staging, server, server, staging.ollama_nfs_path, is_staging=True)
+        return of_staging(staging)
     server, node = job.cluster.hosts[job.servers[0]], job.ollama_hosts[0]
     return Place(job.cluster, node, server, f"{job.ollama.store}/{PULLED}", is_staging=False)

@@ -107,11 +107,12 @@ def read_source(job: Job, where: Place) -> Stored:
     found = job.fleet.read(lambda remote: stored.read(remote, where.store), [where.host.name])
     source = found.values_or_raise()[where.host.name]
     if source.flaw and where.is_staging:
-        raise _no_share(where, source.flaw)
+        raise no_share(where, source.flaw)
     return source
 
 
-def _no_share(where: Place, flaw: str) -> Trouble:
+def no_share(where: Place, flaw: str) -> Trouble:
+    """Return the trouble that staging's share is not what it should be."""
     return Trouble(
         f"the share of models {where.store} is not there",
         host=where.host.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host
 from scout_ollama.remote.output import LIMIT_BYTES
-from scout_ollama.remote.protocol import RemoteError, Result
+from scout_ollama.remote.protocol import RemoteError, Result, SudoRefused
 from scout_ollama.remote.script import Script
 
 _TAIL_LINES = 3
@@ -92,10 +92,10 @@ def disconnected(host: Host) -> RemoteError:
     return RemoteError("was disconnected by us", host=host.name, why="the run was ended")
 
 
-def sudo_refused(host: Host, answer: Result) -> RemoteError:
+def sudo_refused(host: Host, answer: Result) -> SudoRefused:
     """sudo wants a password, or does not let the user do anything at all."""
     user = host.ssh.user
-    return RemoteError(
+    return SudoRefused(
         f"sudo asks {user} for a password" if "password" in answer.stderr else f"sudo refuses {user}",
         host=host.name,
         why=_tail(answer.stderr),
@@ -103,9 +103,9 @@ def sudo_refused(host: Host, answer: Result) -> RemoteError:
     )
 
 
-def sudo_missing(host: Host) -> RemoteError:
+def sudo_missing(host: Host) -> SudoRefused:
     """There is no sudo, and the user is not root."""
-    return RemoteError(
+    return SudoRefused(
         "has no sudo",
         host=host.name,
         why=f"{host.ssh.user} is not root there",

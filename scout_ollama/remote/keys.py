@@ -14,9 +14,9 @@ import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from scout_ollama.known_hosts import HostKey
-from scout_ollama.remote.protocol import RemoteError
+from scout_ollama.remote.protocol import LoginRefused
 
-_loaded: dict[Path, paramiko.PKey | RemoteError] = {}
+_loaded: dict[Path, paramiko.PKey | LoginRefused] = {}
 _loading = threading.Lock()
 
 
@@ -38,7 +38,7 @@ def offers(host: str, key_file: Path | None) -> Iterator[list[Offer]]:
 
     With a key file no other key is offered, so that a well-filled agent cannot use up the server's MaxAuthTries; the
     agent serves for it if it holds that key. Asks for a passphrase where there is no other way; so this comes before
-    the connection, which would not wait for a person. Raises RemoteError when the file cannot be used.
+    the connection, which would not wait for a person. Raises LoginRefused when the file cannot be used.
     """
     agent = paramiko.Agent()
     try:
@@ -61,7 +61,7 @@ class PublicKeyAuthentication:
     offers: list[Offer]
 
     def authenticate(self, transport: paramiko.Transport) -> None:
-        """Try each key in turn. Raises RemoteError when none is taken, EOFError when the connection is lost."""
+        """Try each key in turn. Raises LoginRefused when none is taken, EOFError when the connection is lost."""
         for number, offer in enumerate(self.offers):
             try:
                 missing = transport.auth_publickey(self.user, offer.key)
@@ -78,31 +78,31 @@ class PublicKeyAuthentication:
             return
         raise self._refused()
 
-    def _refused(self) -> RemoteError:
+    def _refused(self) -> LoginRefused:
         if not self.offers:
-            return RemoteError(
+            return LoginRefused(
                 f"no key to log in as {self.user} with",
                 host=self.host,
                 why="ssh.key_file is not set and the SSH agent holds no keys",
                 next="ssh-add ~/.ssh/id_ed25519, or set ssh.key_file in the cluster's file",
             )
-        return RemoteError(
+        return LoginRefused(
             f"does not let {self.user} log in",
             host=self.host,
             why="it refused " + ", ".join(map(str, self.offers)),
             next=f"add the public key to ~{self.user}/.ssh/authorized_keys there, or correct ssh.user or ssh.key_file",
         )
 
-    def _hung_up(self, tried: list[Offer]) -> RemoteError:
-        return RemoteError(
+    def _hung_up(self, tried: list[Offer]) -> LoginRefused:
+        return LoginRefused(
             f"hung up while {self.user} was logging in",
             host=self.host,
             why=f"after {len(tried)} keys: " + ", ".join(map(str, tried)),
             next="set ssh.key_file in the cluster's file, so that only that key is offered (sshd's MaxAuthTries)",
         )
 
-    def _second_factor(self, methods: list[str]) -> RemoteError:
-        return RemoteError(
+    def _second_factor(self, methods: list[str]) -> LoginRefused:
+        return LoginRefused(
             f"does not let {self.user} log in with a key alone",
             host=self.host,
             why="it asks for " + ", ".join(methods),
@@ -113,17 +113,17 @@ class PublicKeyAuthentication:
 def private_key(host: str, path: Path) -> paramiko.PKey:
     """The key in the file, read once a run: parsing an RSA key costs as much CPU as dozens of connections.
 
-    Asks for a passphrase on a terminal. Raises RemoteError when the file cannot be used.
+    Asks for a passphrase on a terminal. Raises LoginRefused when the file cannot be used.
     """
     with _loading:
         if path not in _loaded:
             try:
                 _loaded[path] = _parse(path)
-            except RemoteError as error:
+            except LoginRefused as error:
                 _loaded[path] = error
         outcome = _loaded[path]
-    if isinstance(outcome, RemoteError):
-        raise RemoteError(outcome.what, host=host, why=outcome.why, next=outcome.next)
+    if isinstance(outcome, LoginRefused):
+        raise LoginRefused(outcome.what, host=host, why=outcome.why, next=outcome.next)
     return outcome
 
 
@@ -151,8 +151,8 @@ def _parse_encrypted(path: Path) -> paramiko.PKey:
         raise _unusable(path, "that is not its passphrase", f"ssh-add {path}") from None
 
 
-def _unusable(path: Path, why: str, next_step: str) -> RemoteError:
-    return RemoteError(f"cannot use key file {path}", why=why, next=next_step)
+def _unusable(path: Path, why: str, next_step: str) -> LoginRefused:
+    return LoginRefused(f"cannot use key file {path}", why=why, next=next_step)
 
 
 def _public_half(path: Path) -> bytes:

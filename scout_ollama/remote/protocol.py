@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Host
@@ -29,11 +29,27 @@ class Result:
 
 
 class RemoteError(Trouble):
-    """A host could not be reached or did not do what it was asked."""
+    """A host could not be reached or did not do what it was asked; ``check`` is what did not hold on the way there."""
+
+    check: ClassVar[str] = "answers"
 
 
 class HostKeyRefused(RemoteError):
     """The host's key is unknown, changed or revoked."""
+
+    check = "host-key"
+
+
+class LoginRefused(RemoteError):
+    """There is no key to log in with, or the host does not take it."""
+
+    check = "login"
+
+
+class SudoRefused(RemoteError):
+    """The user may not become root there."""
+
+    check = "sudo"
 
 
 class CommandFailed(RemoteError):

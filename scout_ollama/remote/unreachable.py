@@ -17,9 +17,17 @@ from scout_ollama.remote.route import Hop
 class Unreachable(RemoteError):
     """A hop could not be connected to; ``passing`` if it may be over at the next try."""
 
+    check = "network"
+
     def __init__(self, hop: Hop, what: str, why: str, next: str, *, passing: bool = False) -> None:
         super().__init__(what, host=hop.title, why=why, next=next)
         self.passing = passing
+
+
+class NameUnknown(Unreachable):
+    """The name of a hop does not resolve."""
+
+    check = "name"
 
 
 def explained(error: Exception, hop: Hop, via: fabric.Connection | None) -> Unreachable:
@@ -34,7 +42,7 @@ def _direct(error: Exception, hop: Hop) -> Unreachable | None:
     match error:
         case socket.gaierror():
             why = f"{hop.address}: {error.strerror}"
-            return Unreachable(hop, "has a name that does not resolve", why, "correct its address in the inventory")
+            return NameUnknown(hop, "has a name that does not resolve", why, "correct its address in the inventory")
         case ConnectionRefusedError():
             why = f"nothing listens at {place}"
             return Unreachable(hop, "refuses the connection", why, "on its console: systemctl status ssh", passing=True)

@@ -23,7 +23,17 @@ from tests.journeys.conftest import ROOT, Operator, kubectl
 
 pytestmark = pytest.mark.lab
 
-READING = {"audit", "check-access", "list-hosts", "list-images", "list-models", "render", "show-host-keys", "show-lock"}
+READING = {
+    "audit",
+    "check",
+    "check-access",
+    "list-hosts",
+    "list-images",
+    "list-models",
+    "render",
+    "show-host-keys",
+    "show-lock",
+}
 HERE = {"fetch-chart", "lab-down", "lab-up", "trust-host"}  # they change this machine, and no host
 REASON = ("--reason", "a test")
 
