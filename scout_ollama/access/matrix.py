@@ -43,7 +43,7 @@ class Matrix:
         blocks: dict[tuple[str, tuple[Row, ...]], list[str]] = {}
         for host, own in groupby(self.rows, key=lambda row: row.host):
             bare = (replace(row, host="", cause="", next="") for row in own)
-            blocks.setdefault((self.titles.get(host, ""), tuple(self._merged(bare))), []).append(host)
+            blocks.setdefault((self.titles.get(host, ""), tuple(self.merged(bare))), []).append(host)
         parts: list[Text | Constrain | str] = []
         for (title, rows), hosts in blocks.items():
             parts += [
@@ -62,7 +62,7 @@ class Matrix:
         """Return what is not as it should be, holes first, with cause and next command; then how it is in all."""
         from rich.text import Text
 
-        wrong = self._merged(row for row in self.rows if row.verdict != "ok" or row.cause)
+        wrong = self.merged(row for row in self.rows if row.verdict != "ok" or row.cause)
         shared: dict[Row, list[Row]] = {}
         for row in sorted(wrong, key=lambda row: list(SUMMARIES).index(row.verdict)):
             shared.setdefault(replace(row, host="", next=""), []).append(row)
@@ -76,8 +76,8 @@ class Matrix:
         again = "" if self.holds else f"; when mended: inv check-access --hosts {cluster}"
         return text.append(f"{cluster}: {SUMMARIES[worst]}{again}", style="bold")
 
-    def _merged(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Rows that differ only in where, as one."""
+    def merged(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Return rows that differ only in where as one."""
         same: dict[Row, list[Row]] = {}
         for row in rows:
             same.setdefault(replace(row, where="", next=""), []).append(row)

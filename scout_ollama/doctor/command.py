@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from scout_ollama import report, sizes
 from scout_ollama.doctor.catalogue import check_of
 from scout_ollama.doctor.examining import examine
-from scout_ollama.doctor.verdicts import Verdict
+from scout_ollama.doctor.verdicts import Status, Verdict
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Site
 from scout_ollama.results import CheckOutput
@@ -17,7 +18,7 @@ from scout_ollama.results import CheckOutput
 if TYPE_CHECKING:
     from rich.text import Text
 
-STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "could not tell": "magenta"}
+STYLES: dict[Status, str] = {"pass": "green", "warn": "yellow", "fail": "red", "could not tell": "magenta"}
 
 
 def command(site: Site, selector: str, *, as_json: bool) -> int:
@@ -59,28 +60,31 @@ def output(cluster: str, verdict: Verdict) -> dict[str, object]:
 
 
 def told(cluster: str, verdicts: Sequence[Verdict]) -> Text:
-    """Return a cluster's verdicts for a terminal: a line for each check, and below it what does not hold where."""
+    """Return a cluster's verdicts for a terminal: what holds by name, what does not with its place, why and remedy."""
     from rich.text import Text
 
+    by_check = [(id, list(group)) for id, group in groupby(verdicts, key=lambda verdict: verdict.check)]
     text = Text(f"{cluster}\n", style="bold")
-    for id, group in groupby(verdicts, key=lambda verdict: verdict.check):
-        same = list(group)
-        worst = max(same, key=lambda verdict: list(STYLES).index(verdict.status)).status
-        passed = [verdict.place for verdict in same if verdict.status == "pass"]
+    for worst, checks in groupby(by_check, key=lambda pair: _worst(pair[1])):
         if worst == "pass":
-            where = passed[0] if len(passed) == 1 else sizes.counted(len(passed), "host")
-            text.append(f"  {'pass':<15}{id:<16}{check_of(id).holds}  ({where})\n", style=STYLES["pass"])
+            names = ", ".join(id for id, _ in checks)
+            text.append(textwrap.indent(textwrap.fill(f"pass: {names}", 100), "  ") + "\n", style=STYLES[worst])
             continue
-        text.append(f"  {worst:<15}{id:<16}{check_of(id).holds}\n", style=STYLES[worst])
-        for verdict in same:
-            if verdict.status != "pass":
-                text.append(_below(verdict), style=STYLES[verdict.status])
+        for id, same in checks:
+            text.append(f"  {worst}: {id}: {check_of(id).holds}\n", style=STYLES[worst])
+            text.append("".join(map(_below, same)), style=STYLES[worst])
     return text.append(_summary(cluster, verdicts), style="bold")
 
 
+def _worst(verdicts: Sequence[Verdict]) -> Status:
+    return max((verdict.status for verdict in verdicts), key=list(STYLES).index)
+
+
 def _below(verdict: Verdict) -> str:
-    """A verdict's message, indented below its check; what could not be told has no why of its own."""
-    return "".join(f"      {line}\n" for line in str(verdict.trouble).splitlines())
+    """A verdict's message, indented below its check."""
+    if verdict.status == "pass":
+        return ""
+    return "".join(f"      {line}\n" for line in str(verdict.trouble).splitlines() if line.strip())
 
 
 def _summary(cluster: str, verdicts: Sequence[Verdict]) -> str:

@@ -20,9 +20,9 @@ from scout_ollama.models import place, stored
 from scout_ollama.models import survey as models_survey
 from scout_ollama.remote import Reader
 
-HOST = ("clock", "disk", "curl", "k3s", "registries", "registry")
+HOST = ("clock", "disk", "curl", "k3s", "registries")
 GPU_HOST = ("gpu", "store")
-GPU_RUNTIME = ("default-runtime", "toolkit", "drop-ins", "nri")
+RUNTIME = {"host": "toolkit", "operator": "drop-ins", "nri": "nri"}
 BEHIND_THE_API = ("gpu-operator", "objects", "models", "preload", "endpoint")
 
 
@@ -74,14 +74,15 @@ def _read(remote: Reader, wanted: Sequence[KubeObject], operator: Release | None
 def _hosts(job: Job, away: Troubles) -> Iterator[Look]:
     """Every host, as a deploy would look at it before it begins; ``away`` gets those that cannot be asked."""
     cluster = job.cluster
-    gpus = isinstance(cluster, OllamaCluster) and not cluster.ollama.cpu_only
-    read, findings = survey.of_hosts(job, runs_ollama=bool(cluster.runs_ollama), installs_gpus=gpus)
+    operator = cluster.gpu_operator if isinstance(cluster, OllamaCluster) and not cluster.ollama.cpu_only else None
+    read, findings = survey.of_hosts(job, runs_ollama=bool(cluster.runs_ollama), installs_gpus=operator is not None)
     away |= read.failed
     yield from of_connections(list(cluster.hosts), away)
     of_gpus = [host.name for host in manifests.ollama_hosts(cluster)] if cluster.runs_ollama else []
-    blocked = not_asked(away)
-    for names, places in ((HOST, list(cluster.hosts)), (GPU_HOST, of_gpus), (GPU_RUNTIME if gpus else (), of_gpus)):
-        yield Look(names, places, [found for found in findings if found.check in names], blocked)
+    everywhere = (*HOST, "registry") if job.harbor else HOST
+    on_gpus = (*GPU_HOST, "default-runtime", RUNTIME[operator.toolkit]) if operator else GPU_HOST
+    for names, places in ((everywhere, list(cluster.hosts)), (on_gpus, of_gpus)):
+        yield Look(names, places, [found for found in findings if found.check in names], not_asked(away))
 
 
 def _share(job: Job, staging: StagingCluster, away: Troubles) -> Look:

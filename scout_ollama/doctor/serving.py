@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from scout_ollama import certificates, checks, facts, manifests, proof, proving, rollout, seeing
+from scout_ollama.access import Matrix
 from scout_ollama.access import rows as ways_in
 from scout_ollama.checks import Finding
 from scout_ollama.doctor.verdicts import Look, finding, not_asked
@@ -140,6 +141,6 @@ def access(job: Job, cluster: OllamaCluster) -> Look:
     """Try every way in, as check-access does."""
     rows = list(ways_in(job, cluster))
     blocked = {row.host: row.seen for row in rows if row.verdict == "could not tell"}
-    wrong = [row for row in rows if row.verdict in ("hole", "fault")]
+    wrong = Matrix(rows, {}, len(cluster.hosts)).merged(row for row in rows if row.verdict in ("hole", "fault"))
     findings = [finding("access", row.host, row.trouble(row.verdict)) for row in wrong]
     return Look(["access"], list(dict.fromkeys(row.host for row in rows)), findings, blocked)
