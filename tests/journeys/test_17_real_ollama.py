@@ -32,14 +32,13 @@ def lab(program: list[str]) -> Iterator[Lab]:  # noqa: ARG001  without it there 
 
 @pytest.fixture(scope="module")
 def operator(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
-    """An operator who has deployed and pulled two models and a variant."""
+    """An operator who has pulled two models and a variant."""
     directory = tmp_path_factory.mktemp("real")
     operator = Operator(Path(shutil.copytree(lab.site, directory / "site")), directory / "home")
     wanted = {"models": ["tiny:latest", "small:latest"], "scout_models": [VARIANT]}
     operator.edit("phi", lambda phi: phi["ollama"].update(wanted))
-    for command in ("deploy-ollama", "pull-models"):
-        said = operator.inv(command, "--hosts", "phi", "--yes")
-        assert said.status == 0, said.err
+    said = operator.inv("pull-models", "--hosts", "phi", "--yes")
+    assert said.status == 0, said.err
     return operator
 
 
