@@ -400,13 +400,19 @@ def check_access(_: Context, hosts: str = "ollama", site: str = "", json: bool =
     return access.command(_site(site), hosts, as_json=json)
 
 
-@task(auto_shortflags=False, help={"name": "name of the lab; several can be up side by side"})
+@task(
+    auto_shortflags=False,
+    help={
+        "name": "name of the lab; several can be up side by side",
+        "real_model": "with Gemma 3 270M (253 MB), really run, for phi; where it cannot be had, it says so and goes on",
+    },
+)
 @command
-def lab_up(_: Context, name: str = "lab") -> None:
+def lab_up(_: Context, name: str = "lab", real_model: bool = False) -> None:
     """Build a small Scout site on this machine: six hosts with their own sshd, and stand-ins for what is missing."""
     from lab import commands
 
-    commands.up(name)
+    commands.up(name, real_model=real_model)
 
 
 @task(auto_shortflags=False, help={"name": "name of the lab"})

@@ -14,6 +14,7 @@ from lab.keys import KeyPair
 from lab.labhost import LabHost
 from lab.record import Record
 from lab.site import MODEL_STORE, NFS_DIRECTORY
+from lab.standins import gemma
 from lab.topology import DEFAULT_TOPOLOGY, ClusterSpec, HostSpec, Topology, placed
 from scout_ollama.errors import Trouble
 
@@ -31,17 +32,24 @@ class Lab:
 
     @classmethod
     def create(
-        cls, name: str, hosts: Topology = DEFAULT_TOPOLOGY, *, k3s: bool = True, engine: str | None = None
+        cls,
+        name: str,
+        hosts: Topology = DEFAULT_TOPOLOGY,
+        *,
+        k3s: bool = True,
+        engine: str | None = None,
+        inference: Path | None = None,
     ) -> "Lab":
         """Make a lab's inventory and files; ``up`` starts its hosts.
 
         Without ``k3s`` the hosts have SSH and nothing else. ``engine`` is what hosts are made of, ``namespaces`` or
-        ``containers``; by default the first that this machine and user can have.
+        ``containers``; by default the first that this machine and user can have. With ``inference``, the directory of
+        the real model, the registry and the clusters' inventory have it, and the hosts can run it.
         """
         if not re.fullmatch(r"[a-z0-9][-a-z0-9]{0,30}", name):
             raise Trouble(f"{name!r} cannot name a lab", why="a name is lowercase letters, digits and '-', at most 31")
         kind = choose(engine)
-        new = Record(name, kind.name, 0, hosts, k3s, secrets.token_hex(16), {})
+        new = Record(name, kind.name, 0, hosts, k3s, secrets.token_hex(16), {}, str(inference or ""))
         new.claim()
         try:
             new = kind.reserve(new)
@@ -63,10 +71,16 @@ class Lab:
     @classmethod
     @contextmanager
     def running(
-        cls, name: str, hosts: Topology = DEFAULT_TOPOLOGY, *, k3s: bool = True, engine: str | None = None
+        cls,
+        name: str,
+        hosts: Topology = DEFAULT_TOPOLOGY,
+        *,
+        k3s: bool = True,
+        engine: str | None = None,
+        inference: Path | None = None,
     ) -> Iterator["Lab"]:
         """A lab that is up inside the ``with`` and gone after it."""
-        lab = cls.create(name, hosts, k3s=k3s, engine=engine)
+        lab = cls.create(name, hosts, k3s=k3s, engine=engine, inference=inference)
         try:
             lab.up()
             yield lab
@@ -142,6 +156,8 @@ class Lab:
             host.wait_for(lambda: host.run(["curl", "--silent", "--fail", _REGISTRY], check=False).returncode == 0)
             _run_module(host, *_SEED_HARBOR)
             _run_module(host, *_SEED_REGISTRY)
+            if self._record.inference:
+                _run_module(host, *_SEED_REGISTRY, gemma.NAME)
 
 
 def _make_store(host: LabHost, directory: str) -> None:

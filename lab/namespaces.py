@@ -179,7 +179,9 @@ class NamespaceHost(LabHost):
         """Switch the host on without waiting for it; its disk is made if it has none yet."""
         record = self._switch.record
         script = [_SCRIPTS / "power", self.name, self.address, rootfs.directory(), paths.PACKAGE]
-        self._switch.run(["setsid", "--fork", *map(str, script), str(record.files(self.name)), _DISK_SIZE])
+        self._switch.run(
+            ["setsid", "--fork", *map(str, script), str(record.files(self.name)), _DISK_SIZE, record.inference]
+        )
 
     def power_off(self) -> None:
         self._signal("KILL", [self._init])

@@ -21,6 +21,7 @@ class Record:
 
     ``network`` is the third number of the addresses 198.18.N.0/24 (RFC 2544, set aside for benchmarks), 0 as long as
     none is reserved.
+    ``inference`` is the directory of the real model that its hosts see, empty if they have none.
     ``ports`` says where on 127.0.0.1 the machine reaches each host's sshd, if not at the host's own address.
     """
 
@@ -31,6 +32,7 @@ class Record:
     k3s: bool
     token: str = field(repr=False)
     ports: dict[str, int]
+    inference: str = ""
 
     @property
     def directory(self) -> Path:

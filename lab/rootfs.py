@@ -24,6 +24,7 @@ PACKAGES = (
     "haproxy",
     "iproute2",
     "iputils-ping",
+    "libgomp1",
     "nftables",
     "openssh-server",
     "openssl",

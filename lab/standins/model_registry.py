@@ -2,6 +2,7 @@
 
 `python3 -m lab.standins.model_registry [NAME[=SEED] …]` puts them there; another SEED gives a name other weights, as
 when a tag moves, and the SEED `broken` gives it weights that no runner can load.
+A host that has the real model (`gemma.py`) pushes that by its name.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lab.standins import models
+from lab.standins import gemma, models
 from lab.standins.harbor.registry import Registry, RegistryError
 
 HOST = "registry.ollama.ai"
@@ -24,11 +25,18 @@ _NO_WEIGHTS = b"these are no weights\n" * 1000
 def push(registry: Registry, name: str, seed: str = "") -> str:
     """Put a model into the registry; its manifest's digest."""
     with tempfile.TemporaryDirectory() as directory:
-        model = models.add(Path(directory), name, seed=seed, content=_NO_WEIGHTS if seed == "broken" else None)
+        model = _make(Path(directory), name, seed)
         repository = f"{model.name.namespace}/{model.name.model}"
         for blob in (Path(directory) / "blobs").iterdir():
             registry.push_blob(repository, blob.read_bytes())
         return registry.push_manifest(repository, model.name.tag, json.loads(model.manifest_path.read_bytes()))
+
+
+def _make(root: Path, name: str, seed: str) -> models.SeededModel:
+    if name == gemma.NAME and gemma.DIRECTORY.exists():
+        gemma.add(root)
+        return models.find(root, name)
+    return models.add(root, name, seed=seed, content=_NO_WEIGHTS if seed == "broken" else None)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,7 @@
-"""What Ollama 0.24 does, surprises and all: one contract, for the stand-in and for a real `ollama` on PATH."""
+"""What Ollama 0.24 does, surprises and all: one contract, for the stand-in and for the real one.
+
+The real one is that on PATH, or else built from its source, which loads no models: see `real_ollama.py`.
+"""
 
 import hashlib
 import os
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 
 from lab.standins import models
+from tests.lab import real_ollama
 from tests.lab.ollama_server import (
     Server,
     free_port,
@@ -22,13 +26,24 @@ from tests.lab.ollama_server import (
 )
 
 PROGRAMS = installed_programs()
+BUILT = "built"
 LIBRARY = Path("manifests/registry.ollama.ai/library")
 HOUR = 3600
 
 
-@pytest.fixture(params=list(PROGRAMS), scope="module")
+loads = pytest.mark.usefixtures("loading")
+
+
+@pytest.fixture(params=[*PROGRAMS, BUILT], scope="module")
 def program(request: pytest.FixtureRequest) -> list[str]:
-    return PROGRAMS[request.param]
+    return real_ollama.program() if request.param == BUILT else PROGRAMS[request.param]
+
+
+@pytest.fixture
+def loading(program: list[str]) -> None:
+    """What loads a model asks for this."""
+    if program not in PROGRAMS.values():
+        pytest.skip("the Ollama built from source loads no models")
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +166,7 @@ class TestDamagedWeights:
         assert server.post("/api/generate", model="stub").error == '"stub" does not support generate'
         assert server.post("/api/show", model="stub").status == 500
 
+    @loads
     def test_of_the_right_size_goes_unnoticed(self, server: Server) -> None:
         models.add(server.store, "corrupt").corrupt_weights()
         assert server.post("/api/generate", model="corrupt").value["done_reason"] == "load"
@@ -162,6 +178,7 @@ class TestDamagedWeights:
 
 
 class TestNames:
+    @loads
     @pytest.mark.parametrize("name", ["tiny", "TINY:Latest", "library/tiny", "registry.ollama.ai/library/tiny:latest"])
     def test_defaults_and_case(self, server: Server, name: str) -> None:
         answer = server.post("/api/generate", model=name)
@@ -181,6 +198,7 @@ class TestNames:
 
 
 class TestLoading:
+    @loads
     def test_preload_for_ever_and_unload(self, server: Server) -> None:
         answer = server.post("/api/generate", model="tiny", keep_alive=-1)
         assert answer.value["done_reason"] == "load"
@@ -192,21 +210,25 @@ class TestLoading:
         assert server.post("/api/generate", model="tiny", keep_alive=0).value["done_reason"] == "unload"
         wait_for(lambda: "tiny:latest" not in server.loaded(), "the model to be unloaded")
 
+    @loads
     def test_keep_alive_of_five_minutes_unless_said(self, server: Server) -> None:
         server.post("/api/chat", model="tiny", keep_alive="5m")
         expires = datetime.fromisoformat(server.loaded()["tiny:latest"]["expires_at"])
         assert timedelta(minutes=4) < expires - datetime.now(UTC) <= timedelta(minutes=5)
 
+    @loads
     def test_leaves_when_its_time_is_over(self, server: Server) -> None:
         server.post("/api/generate", model="tiny", keep_alive="300ms")
         wait_for(lambda: "tiny:latest" not in server.loaded(), "the model to expire")
 
+    @loads
     def test_the_string_minus_one_has_no_unit(self, server: Server) -> None:
         answer = server.post("/api/generate", model="tiny", keep_alive="-1")
         assert (answer.status, answer.error) == (400, 'time: missing unit in duration "-1"')
         assert server.post("/api/generate", model="tiny", keep_alive="-1m").status == 200
         assert server.post("/api/generate", model="tiny", keep_alive="soon").error == 'time: invalid duration "soon"'
 
+    @loads
     def test_tags_of_one_weights_blob_share_one_slot(self, server: Server) -> None:
         models.derive(server.store, "tiny-long", "tiny", {"num_ctx": 4096})
         server.post("/api/generate", model="tiny", keep_alive=-1)
@@ -215,6 +237,7 @@ class TestLoading:
         assert "tiny:latest" not in loaded
         assert loaded["tiny-long:latest"]["context_length"] == 4096
 
+    @loads
     def test_context_never_exceeds_what_the_model_was_trained_for(self, server: Server) -> None:
         server.post("/api/generate", model="tiny", options={"num_ctx": 10_000_000})
         assert server.loaded()["tiny:latest"]["context_length"] == models.CONTEXT_LENGTH
@@ -227,6 +250,7 @@ class TestLoading:
 
 
 class TestAnswers:
+    @loads
     def test_generate_streams_lines(self, server: Server) -> None:
         answer = server.post("/api/generate", model="tiny", prompt="hello", options={"num_predict": 3})
         assert answer.headers["Content-Type"] == "application/x-ndjson"
@@ -235,6 +259,7 @@ class TestAnswers:
         assert {"total_duration", "load_duration", "eval_count"} <= set(last)
         assert all(not line["done"] for line in answer.lines[:-1])
 
+    @loads
     def test_chat_whole(self, server: Server) -> None:
         messages = [{"role": "user", "content": "hello"}]
         options = {"num_predict": 3}
@@ -249,6 +274,7 @@ class TestAnswers:
         tools = server.post("/api/chat", model="tiny", messages=messages, tools=[{"type": "function", "function": {}}])
         assert "does not support tools" in tools.error
 
+    @loads
     def test_embeddings_have_length_one(self, server: Server) -> None:
         vectors = server.post("/api/embed", model="tiny", input=["one", "two"]).value["embeddings"]
         assert [len(vector) for vector in vectors] == [64, 64]
@@ -264,6 +290,7 @@ class TestAnswers:
         assert value["license"] == models.LICENSE
         assert value["parameters"].split() == ["temperature", "0"]
 
+    @loads
     def test_openai_form(self, server: Server) -> None:
         assert "tiny:latest" in {entry["id"] for entry in server.get("/v1/models")["data"]}
         assert server.get("/v1/models/tiny")["id"] == "tiny"
@@ -431,4 +458,9 @@ class TestStart:
             refused = server.request("DELETE", "/api/delete", {"model": "tiny"})
             assert (refused.status, "read-only file system" in refused.error) == (500, True)
             assert server.post("/api/create", model="x", **{"from": "tiny"}, stream=False).status == 500
+
+    @loads
+    def test_read_only_store_is_loaded_from(self, program: list[str], tmp_path: Path) -> None:
+        models.add(tmp_path / "store", "tiny")
+        with running(with_read_only(tmp_path / "store", program), tmp_path, OLLAMA_NOPRUNE="1") as server:
             assert server.post("/api/generate", model="tiny").status == 200

@@ -1,27 +1,64 @@
-"""Real inference behind Ollama's stand-in, where the optional xllamacpp is installed."""
+"""Real inference behind Ollama's stand-in, with what `lab.inference` makes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.standins import models
-from lab.standins.ollama import inference
+from lab import inference as real
+from lab.standins import gemma, models
+from lab.standins.ollama import prompt
 from lab.standins.ollama.answers import NO_MODEL_RUN
-from tests.lab.ollama_server import STAND_IN, running
+from scout_ollama.errors import Trouble
+from tests.lab.ollama_server import REPOSITORY, STAND_IN, Server, running
 
-pytest.importorskip("xllamacpp", reason="xllamacpp is not installed: without it the stand-in runs no model")
-
-
-def test_the_weights_are_really_run(tmp_path: Path) -> None:
-    models.add(tmp_path / "store", "tiny")
-    with running(STAND_IN, tmp_path) as server:
-        options = {"num_predict": 8, "temperature": 0}
-        answer = server.post("/api/generate", model="tiny", prompt="hello", stream=False, options=options)
-        assert NO_MODEL_RUN not in answer.value["response"]
-        assert len(server.post("/api/embed", model="tiny", input="hello").value["embeddings"][0]) == 64
+LONGEST = 8
 
 
-def test_weights_that_it_cannot_load(tmp_path: Path) -> None:
-    weights = tmp_path / "weights"
-    weights.write_bytes(models.weights()[:5000])
-    assert inference.load(weights, 2048) is None
+@pytest.fixture(scope="module")
+def directory() -> Path:
+    try:
+        return real.directory()
+    except Trouble as error:
+        pytest.skip(f"no model can be run here, the stand-in says so: {error.why}")
+
+
+@pytest.fixture(scope="module")
+def server(directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    here = tmp_path_factory.mktemp("inference")
+    gemma.add(here / "store", directory)
+    models.add(here / "store", "tiny")
+    models.add(here / "store", "broken", content=b"GGUF no weights")
+    with running(STAND_IN, here, PYTHONPATH=f"{REPOSITORY}:{directory}/site-packages") as server:
+        yield server
+
+
+def test_the_model_answers(server: Server) -> None:
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    options = {"temperature": 0, "num_predict": LONGEST}
+    answer = server.post("/api/chat", model=gemma.NAME, messages=messages, stream=False, options=options)
+    assert "Paris" in answer.value["message"]["content"]
+
+
+def test_the_weights_of_the_lab_are_really_run(server: Server) -> None:
+    options = {"num_predict": LONGEST, "temperature": 0}
+    answer = server.post("/api/generate", model="tiny", prompt="hello", stream=False, options=options)
+    assert NO_MODEL_RUN not in answer.value["response"]
+    assert len(server.post("/api/embed", model="tiny", input="hello").value["embeddings"][0]) == 64
+
+
+def test_weights_that_it_cannot_load(server: Server) -> None:
+    assert server.post("/api/generate", model="broken", prompt="hello").status in (400, 500)
+
+
+def test_its_license_is_shown(server: Server) -> None:
+    shown = server.post("/api/show", model=gemma.NAME).value
+    assert "Gemma Terms of Use" in shown["license"]
+    assert shown["details"]["quantization_level"] == "Q4_K_M"
+
+
+def test_a_chat_is_one_text() -> None:
+    turns = [("system", "Be brief."), ("user", "One?"), ("assistant", "1"), ("user", "Two?")]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    text = prompt.render(gemma.TEMPLATE, messages)
+    assert text == "Be brief.\nQuestion: One?\nAnswer:1Question: Two?\nAnswer:"

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,6 +50,7 @@ _TENSOR_TYPES = {
     0: ("F32", 1, 4),
     1: ("F16", 1, 2),
     2: ("Q4_0", 32, 18),
+    6: ("Q5_0", 32, 22),
     8: ("Q8_0", 32, 34),
     10: ("Q2_K", 256, 84),
     11: ("Q3_K", 256, 110),
@@ -114,8 +116,14 @@ def read_header(path: Path) -> Header:
     """The header of a GGUF file.
 
     Raises BadFile if it is not one or ends before its last tensor, OSError if it cannot be read. Damage inside the
-    tensors' data goes unnoticed, as with the real server.
+    tensors' data goes unnoticed, as with the real server. A file is parsed once until it changes.
     """
+    found = path.stat()
+    return _header(path, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=16)
+def _header(path: Path, *_version: int) -> Header:
     with path.open("rb") as file:
         if _take(file, 4) != MAGIC:
             raise BadFile("invalid file magic")
@@ -194,10 +202,19 @@ def _value_of(file: BinaryIO, kind: Kind) -> Any:
     if kind is Kind.ARRAY:
         element = _kind(file)
         (length,) = struct.unpack("<Q", _take(file, 8))
-        return [_value_of(file, element) for _ in range(length)]
+        if element in (Kind.STRING, Kind.ARRAY):
+            return [_value_of(file, element) for _ in range(length)]
+        return _numbers(file, element, length)
     form = _FORMATS[kind]
     value = struct.unpack(form, _take(file, struct.calcsize(form)))[0]
     return _shortest(value) if kind is Kind.FLOAT32 else value
+
+
+def _numbers(file: BinaryIO, kind: Kind, length: int) -> list[Any]:
+    if length > _MAX_ENTRIES:
+        raise BadFile("array length out of range")
+    form = f"<{length}{_FORMATS[kind][1:]}"
+    return list(struct.unpack(form, _take(file, struct.calcsize(form))))
 
 
 def _shortest(value: float) -> float:

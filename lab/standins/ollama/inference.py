@@ -35,6 +35,9 @@ class Xllamacpp:
         parameters = library.CommonParams()
         parameters.model.path = str(weights)
         parameters.n_ctx = context_length
+        # Several threads wait for each other by spinning: a hundred times as long where others want the cores too.
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+        parameters.n_parallel = 1
         parameters.embedding = True
         parameters.pooling_type = library.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         self._server = library.Server(parameters)

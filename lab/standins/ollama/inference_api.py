@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from lab.standins.ollama import golang, resolve
+from lab.standins.ollama import golang, prompt, resolve
 from lab.standins.ollama.model import Model, details
 from lab.standins.ollama.scheduler import Busy, Cancelled, LoadFailed, Scheduler, Slot
 from lab.standins.ollama.settings import Settings
@@ -30,9 +30,9 @@ class Inference:
     def generate(self, request: Request) -> Reply | Stream:
         """POST /api/generate: complete a prompt; without one, load the model or (keep_alive 0) unload it."""
         body = request.json()
-        called = _text(body, "model")
-        prompt = _text(body, "prompt")
-        values = self._answer(request, body, [prompt] if prompt else [], "generate", missing=_not_found(called))
+        called, text = _text(body, "model"), _text(body, "prompt")
+        messages = [{"role": "user", "content": text}] if text else []
+        values = self._answer(request, body, messages, "generate", missing=_not_found(called))
         return _reply(body, ({**rest, "response": text} for text, rest in values), "response")
 
     def chat(self, request: Request) -> Reply | Stream:
@@ -45,8 +45,7 @@ class Inference:
         messages = body.get("messages") or []
         if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
             raise wrong_type(messages, "messages", "[]api.Message")
-        prompts = [f"{message.get('role', 'user')}: {message.get('content', '')}" for message in messages]
-        values = self._answer(request, body, prompts, "chat", missing=ApiError(400, "model is required"))
+        values = self._answer(request, body, messages, "chat", missing=ApiError(400, "model is required"))
         return ({**rest, "message": {"role": "assistant", "content": text}} for text, rest in values)
 
     def embed(self, request: Request) -> Reply:
@@ -85,19 +84,19 @@ class Inference:
         return Reply.json({"models": [_process(slot) for slot in self.scheduler.loaded()]})
 
     def _answer(
-        self, request: Request, body: dict[str, Any], prompts: list[str], verb: str, missing: ApiError
+        self, request: Request, body: dict[str, Any], messages: list[dict[str, Any]], verb: str, missing: ApiError
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Pieces of text, each with the fields that go with it; the last one is `done`. Raises ApiError at first."""
         started, called, keep_alive = time.monotonic(), _text(body, "model"), _keep_alive(body)
         model = resolve.find(self.store, resolve.parse(called, self.settings, empty=missing), called)
-        if not prompts and keep_alive == 0:
+        if not messages and keep_alive == 0:
             self.scheduler.unload(model)
             yield "", _fields(called, done_reason="unload")
             return
         _check_capabilities(model, body, called, verb)
         with self._slot(request, body, model) as slot:
-            if prompts:
-                yield from _spoken(slot, model, body, called, prompts, started)
+            if messages:
+                yield from _spoken(slot, model, body, called, messages, started)
                 return
         yield "", _fields(called, done_reason="load")
 
@@ -130,13 +129,14 @@ def _check_capabilities(model: Model, body: dict[str, Any], called: str, verb: s
 
 
 def _spoken(
-    slot: Slot, model: Model, body: dict[str, Any], called: str, prompts: list[str], started: float
+    slot: Slot, model: Model, body: dict[str, Any], called: str, messages: list[dict[str, Any]], started: float
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The engine's pieces, and a closing one with the counts."""
     loaded, count, reason = time.monotonic(), 0, "stop"
+    asked = prompt.render(model.template, messages)
     options = {**model.options, **(body.get("options") or {})}
     limit = int(options.get("num_predict", -1))
-    for piece in slot.engine.generate("\n".join(prompts), options, body.get("format")):
+    for piece in slot.engine.generate(asked, options, body.get("format")):
         if 0 < limit <= count:
             reason = "length"
             break
@@ -145,7 +145,7 @@ def _spoken(
     counts = {
         "total_duration": _since(started),
         "load_duration": int((loaded - started) * _NANOSECONDS),
-        "prompt_eval_count": sum(len(prompt.split()) for prompt in prompts),
+        "prompt_eval_count": len(asked.split()),
         "prompt_eval_duration": 1,
         "eval_count": count,
         "eval_duration": _since(loaded),
