@@ -60,6 +60,10 @@ class Record(BaseModel):
                 break
         return text.ljust(LINE_BYTES)
 
+    def told_changes(self) -> str:
+        """Return how many changes were made, and of how many; what was settled on the way may be more than planned."""
+        return f"{self.made} of {self.changes}" if self.made <= self.changes else str(self.made)
+
     def told(self) -> str:
         """Return who it is and since when, as a person says it."""
         reason = f" ({self.reason})" if self.reason else ""
@@ -120,7 +124,7 @@ def table(rows: Sequence[Record]) -> Table:
         shown.add_column(heading, overflow="fold")
     for row in rows:
         what = row.command + (f" ({row.reason})" if row.reason else "")
-        result = row.result + (f", {row.made} of {row.changes}" if row.changes else "")
+        result = row.result + (f", {row.told_changes()}" if row.changes else "")
         cells = (local(row.began), row.cluster, f"{row.who}@{row.machine}", what, result, row.undo)
         shown.add_row(*map(Text, cells), style="red" if row.result in ("failed", "cut off", "interrupted") else "")
     return shown
