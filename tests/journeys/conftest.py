@@ -164,7 +164,7 @@ def signals_work() -> None:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """A fresh site for each story: three GPU hosts, staging, two Scouts. In the end nothing may have tried to leave it."""
+    """A fresh site for each story: three GPU hosts, staging, two Scouts. Nothing may have tried to leave it."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("the lab's hosts are made by root on Linux; run the tests as root there")
     with Lab.running(f"journeys-{os.getpid()}") as running:
