@@ -162,17 +162,12 @@ def signals_work() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """The default site, up, for every story that does not need one of its own: what others did is still there."""
-    yield from site_up("journeys")
-
-
-def site_up(name: str) -> Iterator[Lab]:
-    """Three GPU hosts, one staging, two Scouts, fresh; nothing may have tried to leave it in the end."""
+    """A fresh site for each story: three GPU hosts, staging, two Scouts. Nothing may have tried to leave it."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("the lab's hosts are made by root on Linux; run the tests as root there")
-    with Lab.running(f"{name}-{os.getpid()}") as running:
+    with Lab.running(f"journeys-{os.getpid()}") as running:
         yield running
         assert_nothing_left(running)
 

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from lab.lab import Lab
-from tests.journeys.conftest import Operator, from_scout, kubectl, site_up
+from tests.journeys.conftest import Operator, from_scout, kubectl
 
 pytestmark = pytest.mark.lab
 
 URL = "https://ollama.phi.example.edu"
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    """A site of its own, on which nothing was ever deployed."""
-    yield from site_up("first")
 
 
 def status_of(lab: Lab, *curl: str, host: str = "scout-prod-1") -> str:

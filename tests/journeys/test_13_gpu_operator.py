@@ -18,7 +18,7 @@ import pytest
 
 from lab import chart, snapshot
 from lab.lab import Lab
-from tests.journeys.conftest import Operator, Said, assert_told, kubectl, site_up
+from tests.journeys.conftest import Operator, Said, assert_told, kubectl
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
@@ -29,12 +29,6 @@ IMPATIENT = ("--patience", "5")
 FAULT, HELM_FAULT, GPU_FAULT = "/etc/lab/gpu-operator-fault", "/etc/lab/helm-fault", "/etc/lab/gpu-fault"
 RUNTIME = "/usr/local/bin/nvidia-container-runtime"
 PLUGIN = "nvidia-device-plugin-daemonset"
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    """A site of its own, whose GPUs wait for the operator."""
-    yield from site_up("gpus")
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from tests.journeys.conftest import (
     assert_proved,
     assert_told,
     from_scout,
-    site_up,
 )
 from tests.journeys.test_11_runbook import asking
 
@@ -36,12 +35,6 @@ URL = "https://ollama.phi.example.edu"
 NODES = ("phi-gpu-1", "phi-gpu-2", "phi-gpu-3")
 LONG = "gemma4-31b-long:latest"
 VARIANT = {"base": "gemma4:31b", "name": LONG, "num_ctx": 4096, "num_predict": -1, "preload": True}
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    """A site of its own, whose staging has no models yet."""
-    yield from site_up("models")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.lab import Lab
-from tests.journeys.conftest import Operator, site_up
+from tests.journeys.conftest import Operator
 from tests.lab import real_ollama
 from tests.lab.ollama_server import Server, running, with_read_only
 
@@ -23,11 +23,6 @@ VARIANT = {"base": "gemma4:31b", "name": LONG, "num_ctx": 4096, "num_predict": -
 @pytest.fixture(scope="module")
 def program() -> list[str]:
     return real_ollama.program()
-
-
-@pytest.fixture(scope="module")
-def lab(program: list[str]) -> Iterator[Lab]:  # noqa: ARG001  without it there is no need for a lab
-    yield from site_up("real")
 
 
 @pytest.fixture(scope="module")
