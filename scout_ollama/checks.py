@@ -219,7 +219,9 @@ def _given_gpus(host: Host, ollama: Ollama, node: KubeObject) -> Iterator[Findin
             host.name,
             f"Kubernetes can give out {allocatable} of its {host.gpus} GPUs",
             "the NVIDIA GPU operator is not installed, or its device plugin has not registered",
-            f"inv install-gpu-operator --hosts {host.cluster}",
+            f"inv install-gpu-operator --hosts {host.cluster}"
+            if ollama.hostname
+            else "install the GPU operator with Scout's own playbooks; or edit the inventory: ollama.cpu_only: true",
         )
     elif ollama.min_gpu_memory_gib and int(memory) < least_gpu_memory_mib(ollama.min_gpu_memory_gib):
         yield Finding(

@@ -96,8 +96,15 @@ def test_a_node_that_is_not_ready_is_told_with_its_kubelets_words() -> None:
 
 
 def test_gpus_that_kubernetes_cannot_give_out_need_the_operator() -> None:
-    (finding,) = in_cluster(node(gpus="0"))
+    shared = OLLAMA.model_copy(update={"hostname": "ollama.phi.example.edu"})
+    facts = ClusterFacts(nodes=(node(gpus="0"),), live={}, would_be={}, owned={})
+    (finding,) = checks.of_cluster([HOST], shared, facts)
     assert finding.next == "inv install-gpu-operator --hosts phi"
+
+
+def test_a_scouts_own_gpus_are_its_playbooks_business() -> None:
+    (finding,) = in_cluster(node(gpus="0"))
+    assert "Scout's own playbooks" in finding.next
 
 
 def test_gpus_that_are_too_small_are_told_before_a_pod_waits_for_a_place() -> None:
