@@ -180,7 +180,9 @@ FAULTS = (
     ),
     Fault("a blob is short", short_blob, "models", f"tiny:latest: damaged on {VICTIM}", "inv pull-models"),
     Fault(
-        "an object was changed by hand", by_hand, "objects", "Service ollama/ollama", "inv deploy-ollama --hosts phi"
+        "an object was changed by hand",
+        by_hand,
+        *("objects", "another manager owns fields that the manifests set", "--show-managed-fields"),
     ),
 )
 
