@@ -204,7 +204,7 @@ def restarting(lab: Lab, operator: Operator) -> Iterator[subprocess.Popen[str]]:
 def test_ctrl_c_in_the_middle(lab: Lab, operator: Operator) -> None:
     with restarting(lab, operator) as process:
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "interrupted" in err
     assert "Traceback" not in err
