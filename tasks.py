@@ -31,6 +31,8 @@ HELP = {
     "lock-wait": "seconds to wait for the lock if somebody else has it",
     "allow-outage": "also if no other node serves meanwhile",
     "last": "how many runs",
+    "watch": "read and show it again every few seconds, until Ctrl-C",
+    "html": "file to write a page to, for a wall or a mail; with --watch again and again",
 }
 READS = ("hosts", "site", "json")
 
@@ -359,6 +361,17 @@ def audit(_: Context, hosts: str = "", last: int = 20, site: str = "", json: boo
     from scout_ollama import holding
 
     return holding.show_audit(_site(site), hosts, last=last, as_json=json)
+
+
+@task(auto_shortflags=False, help=_help(*READS, "watch", "html"))
+@command
+def status(
+    _: Context, hosts: str = "*", site: str = "", json: bool = False, watch: bool = False, html: str = ""
+) -> int:
+    """Show how the whole site is, and what is not as it should be; exit 1 if anything is broken; read-only."""
+    from scout_ollama import status
+
+    return status.command(_site(site), hosts, as_json=json, watch=watch, html=html)
 
 
 @task(auto_shortflags=False, help=_help(*READS))

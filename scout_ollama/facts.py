@@ -155,7 +155,7 @@ def read_host(remote: Reader, *, store: str, harbor: Harbor | None) -> HostFacts
         RemoteError: the host cannot be reached, or refuses the script.
     """
     stdin = for_curl(harbor) if harbor else b"\n"
-    script = facts_script("registry", "host-facts")
+    script = facts_script("registry", "k3s", "host-facts")
     result = remote.read(script, store, harbor.url if harbor else "", stdin=stdin, sudo=True, timeout=120)
     return _host_facts(parse_sections(result.stdout))
 
@@ -198,7 +198,7 @@ def read_cluster(remote: Reader, wanted: Iterable[KubeObject], *beside: str) -> 
 def read_rollout(remote: Reader, namespace: str) -> list[KubeObject]:
     """Read what a rollout is judged by: the namespace's DaemonSets, their revisions, pods and events, and the nodes."""
     result = remote.read(Script.load("rollout-state"), namespace, sudo=True)
-    return _list_items(result.stdout)
+    return list_items(result.stdout)
 
 
 def read_exposed(remote: Reader) -> list[KubeObject]:
@@ -228,7 +228,7 @@ def _items(section: Section, remote: Reader) -> list[KubeObject]:
         )
     if not section.ok:
         raise no_answer(remote.host, section)
-    return _list_items(section.text)
+    return list_items(section.text)
 
 
 def no_answer(host: Host, section: Section) -> Trouble:
@@ -241,7 +241,8 @@ def no_answer(host: Host, section: Section) -> Trouble:
     )
 
 
-def _list_items(text: str) -> list[KubeObject]:
+def list_items(text: str) -> list[KubeObject]:
+    """Return the objects in what kubectl printed as JSON: a list, one object or nothing."""
     if not text.strip():
         return []
     document = json.loads(text)
@@ -253,7 +254,7 @@ def _by_key(objects: Iterable[KubeObject]) -> dict[ObjectKey, KubeObject]:
 
 
 def _would_be(section: Section) -> tuple[dict[ObjectKey, KubeObject] | None, str]:
-    return (_by_key(_list_items(section.text)), "") if section.ok else (None, section.text.strip())
+    return (_by_key(list_items(section.text)), "") if section.ok else (None, section.text.strip())
 
 
 def _host_facts(sections: Sections) -> HostFacts:
@@ -270,7 +271,7 @@ def _host_facts(sections: Sections) -> HostFacts:
         gpus=sections["gpus"],
         runtime=_runtime(sections),
         store_directories=sections["store.directories"].ok,
-        images_space=_space(sections["images.space"]),
+        images_space=space_of(sections["images.space"]),
         curl=sections["curl"].ok,
         registry=sections.get("registry"),
     )
@@ -295,7 +296,8 @@ def _content(section: Section) -> str | None:
     return section.text + "\n" if section.ok else None
 
 
-def _space(section: Section) -> Space | None:
+def space_of(section: Section) -> Space | None:
+    """Return what a section says as ``FREE TOTAL``; None if it says something else."""
     numbers = re.fullmatch(r"(\d+) (\d+)", section.text) if section.ok else None
     return Space(int(numbers[1]), int(numbers[2])) if numbers else None
 

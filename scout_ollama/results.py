@@ -17,6 +17,7 @@ from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble
 from scout_ollama.progress import Progress
 from scout_ollama.proposal import Outcome
+from scout_ollama.status.document import SiteStatus
 
 
 class ChangeOutput(BaseModel):
@@ -160,6 +161,7 @@ DOCUMENTS: dict[str, Any] = {
     "images": list[ImageOutput],
     "models": list[ModelOutput],
     "checks": list[CheckOutput],
+    "status": SiteStatus,
     "progress": ProgressOutput,
 }
 """``run`` is printed by every command that can change something, with lines of ``progress`` on standard error

@@ -10,7 +10,7 @@ import yaml
 from scout_ollama import audit
 from scout_ollama.audit import Record
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import facts_script, parse_sections
+from scout_ollama.facts import Sections, facts_script, parse_sections
 from scout_ollama.lock import STATE
 from scout_ollama.manifests import KubeObject, to_stdin
 from scout_ollama.remote import Reader, Remote, Script
@@ -52,7 +52,11 @@ def read(remote: Reader, runs: int = 100) -> State:
         RemoteError: the host cannot be reached.
     """
     result = remote.read(facts_script("read-state"), STATE, str(runs), sudo=True)
-    sections = parse_sections(result.stdout)
+    return parse(parse_sections(result.stdout))
+
+
+def parse(sections: Sections) -> State:
+    """Make sense of what ``read-state.sh`` printed."""
     numbers = [name.removesuffix(".yaml") for name in sections["revisions"].text.split() if sections["revisions"].ok]
     record = audit.parse(sections["lock.record"].text) if sections["lock.record"].ok else None
     silent = int(sections["lock.silent"].text) if sections["lock.silent"].ok else 0

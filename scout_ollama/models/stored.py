@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scout_ollama.facts import Section, Space, facts_script, parse_sections
+from scout_ollama.facts import Section, Space, facts_script, parse_sections, space_of
 from scout_ollama.lock import STATE
 from scout_ollama.models.sets import ModelSet
 from scout_ollama.remote import Reader
@@ -84,7 +84,7 @@ def parse(sections: Mapping[str, Section]) -> Stored:
     manifests, broken, odd = _manifests(sections["manifests"])
     blobs = _blobs(sections["blobs"])
     return Stored(
-        space=_space(sections["space"]),
+        space=space_of(sections["space"]),
         manifests=manifests,
         broken=broken,
         odd=odd,
@@ -154,8 +154,3 @@ def _sets(section: Section) -> dict[int, ModelSet]:
     pairs = (line.split(" ") for line in _lines(section))
     parsed = {int(number): ModelSet.parse(base64.b64decode(text)) for number, text in pairs if number.isdecimal()}
     return {number: found for number, found in sorted(parsed.items()) if found}
-
-
-def _space(section: Section) -> Space | None:
-    words = section.text.split() if section.ok else []
-    return Space(int(words[0]), int(words[1])) if len(words) == 2 else None

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What is there on one host, read-only. Needs emit.sh and registry.sh in front of it, and root.
+# What is there on one host, read-only. Needs emit.sh, registry.sh and k3s.sh in front of it, and root.
 # Arguments: STORE directory of the models; REGISTRY its URL, or "" for none.
 # shellcheck disable=SC2317  # functions are called through emit
 store=$1
@@ -8,13 +8,6 @@ k3s_config=/etc/rancher/k3s
 containerd=/var/lib/rancher/k3s/agent/etc/containerd/config.toml
 rendered=/var/lib/rancher/k3s/agent/etc/containerd/certs.d
 
-k3s_unit() {
-    for unit in k3s k3s-agent; do
-        [ -e "/etc/systemd/system/$unit.service" ] && echo "$unit" && return
-    done
-    return 1
-}
-k3s_active() { systemctl is-active "$(k3s_unit)"; }
 # The nearest existing directory answers for one that is not there yet.
 existing() {
     directory=$1

@@ -1,0 +1,199 @@
+"""How a site is now: every host asked at once by one script, then every Ollama and every endpoint by another."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from scout_ollama import audit, manifests, proof, state
+from scout_ollama.errors import Trouble
+from scout_ollama.facts import ABSENT, Section, Sections, Space, facts_script, list_items, parse_sections, space_of
+from scout_ollama.fleet import Fleet
+from scout_ollama.inventory import Cluster, Host, OllamaCluster, ScoutCluster, Site, StagingCluster
+from scout_ollama.lock import STATE
+from scout_ollama.manifests import KubeObject
+from scout_ollama.pods import is_running, on_node
+from scout_ollama.proving import authorised_scouts, node_addresses
+from scout_ollama.remote import Reader
+from scout_ollama.rollout import is_ollama
+from scout_ollama.state import State
+
+RUNS = 30
+"""How many of the last runs are read."""
+_HOST_SECONDS = 20
+_ASKERS = 2  # Scout hosts that are read for a cluster's sake: the second one in case the first is away
+_MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True)
+class HostNow:
+    """One host. ``kubectl`` is what it answered, ``objects`` what was in it; None where that was not asked, or failed.
+
+    ``gpu_memory`` has the bytes in use and in all of each GPU that the driver shows.
+    """
+
+    k3s: Section = ABSENT
+    kubectl: Section | None = None
+    objects: tuple[KubeObject, ...] | None = field(default=None, repr=False)
+    store: Space | None = None
+    gpus: Section | None = None
+    gpu_memory: tuple[tuple[int, int], ...] = ()
+    kept: State = State(None, [], [])
+
+
+@dataclass(frozen=True)
+class SiteFacts:
+    """One reading. ``ollamas`` are the answers of pods by host, ``endpoints`` those to the Scout host that asked.
+
+    A host in ``troubles`` did not answer, and is nowhere else.
+    """
+
+    taken: datetime
+    seconds: float
+    hosts: Mapping[str, HostNow]
+    troubles: Mapping[str, Trouble]
+    ollamas: Mapping[str, Sections] = field(default_factory=dict)
+    endpoints: Mapping[str, Sections] = field(default_factory=dict)
+
+    def objects_of(self, cluster: Cluster) -> tuple[KubeObject, ...] | None:
+        """Return the objects of a cluster by the first of its servers that has them; None if none has."""
+        servers = (self.hosts.get(name) for name in cluster.servers)
+        return next((host.objects for host in servers if host and host.objects is not None), None)
+
+    def addresses_of(self, cluster: Cluster) -> dict[str, str]:
+        """Return the names of a cluster's hosts that answer, by the address at which their node serves."""
+        nodes = [obj for obj in self.objects_of(cluster) or () if obj["kind"] == "Node"]
+        return node_addresses((host for host in cluster.hosts.values() if host.name in self.hosts), nodes)
+
+    def pod_of(self, host: Host, cluster: Cluster) -> KubeObject | None:
+        """Return the Ollama pod on a host's node."""
+        ours = (obj for obj in self.objects_of(cluster) or () if obj["kind"] == "Pod" and is_ollama(obj))
+        return on_node(host.node, [pod for pod in ours if _is_in(cluster, pod)])
+
+
+def read(site: Site, selected: Iterable[Host], fleet: Fleet) -> SiteFacts:
+    """Read the selected hosts, and those that it takes to tell about their clusters."""
+    taken, began = audit.now(), time.monotonic()
+    clusters = site.clusters_of(selected := list(selected))
+    names = dict.fromkeys([host.name for host in selected] + [cluster.servers[0] for cluster in clusters])
+    askers = {cluster.name: _authorised(site, cluster) for cluster in clusters}
+    names |= dict.fromkeys(host for hosts in askers.values() for host in hosts[:_ASKERS])
+    asked = fleet.read(lambda remote: _read_host(site, remote), names)
+    facts = SiteFacts(taken, 0, asked.ok, asked.failed)
+
+    pods = {name: question for name in asked.ok if (question := _about_pod(site, facts, name))}
+    endpoints = {name: question for name in asked.ok if (question := _about_endpoint(site, facts, name, askers))}
+    # No host has both: a Scout either runs an Ollama or uses another cluster's.
+    questions = {**pods, **endpoints}
+    answers = fleet.read(lambda remote: questions[remote.host.name](remote), questions)
+    return SiteFacts(
+        taken,
+        round(time.monotonic() - began, 3),
+        {name: host for name, host in asked.ok.items() if name not in answers.failed},
+        {**asked.failed, **answers.failed},
+        {name: said for name, said in answers.ok.items() if name in pods},
+        {name: said for name, said in answers.ok.items() if name in endpoints},
+    )
+
+
+def netloc_of(scout: ScoutCluster) -> str:
+    """Return ``host[:port]`` of the endpoint that a Scout in mode external uses; empty in other modes."""
+    return urlsplit(scout.ollama_url or "").netloc if scout.ollama_mode == "external" else ""
+
+
+def _authorised(site: Site, cluster: Cluster) -> list[str]:
+    """The Scout hosts that may use a cluster's endpoint, in the order of the inventory."""
+    return [host.name for host in authorised_scouts(site, cluster)] if isinstance(cluster, OllamaCluster) else []
+
+
+def _read_host(site: Site, remote: Reader) -> HostNow:
+    host = remote.host
+    cluster = site.clusters[host.cluster]
+    runs_ollama = cluster.runs_ollama is not None
+    kinds = ("nodes,pods" if runs_ollama else "nodes") if "server" in host.roles else ""
+    gpus = "gpus" if host.gpus else ""
+    script = facts_script("together", "k3s", "read-state", "status-host")
+    arguments = (STATE, str(RUNS), _store_of(site, cluster, host), kinds, gpus)
+    return _parsed(parse_sections(remote.read(script, *arguments, sudo=True, timeout=_HOST_SECONDS).stdout))
+
+
+def _store_of(site: Site, cluster: Cluster, host: Host) -> str:
+    if isinstance(cluster, StagingCluster):
+        return cluster.ollama_nfs_path
+    return manifests.store_path(site, cluster) if cluster.runs_ollama and "gpu" in host.roles else ""
+
+
+def _parsed(sections: Sections) -> HostNow:
+    kubectl = sections.get("objects")
+    gpus = sections.get("gpus")
+    return HostNow(
+        k3s=sections["k3s"],
+        kubectl=kubectl,
+        objects=tuple(list_items(kubectl.text)) if kubectl and kubectl.ok else None,
+        store=space_of(sections["store"]),
+        gpus=gpus,
+        gpu_memory=_gpu_memory(gpus.text) if gpus and gpus.ok else (),
+        kept=state.parse(sections),
+    )
+
+
+def _gpu_memory(text: str) -> tuple[tuple[int, int], ...]:
+    """Parse ``USED, TOTAL`` in MiB, a GPU a line; one whose memory is not told (a slice of a GPU) counts with 0."""
+    rows = [line.split(",") for line in text.splitlines() if line.count(",") == 1]
+    return tuple((_mebibytes(used), _mebibytes(total)) for used, total in rows)
+
+
+def _mebibytes(text: str) -> int:
+    return int(text) * _MEBIBYTE if text.strip().isdecimal() else 0
+
+
+Question = Callable[[Reader], Sections]
+
+
+def _about_pod(site: Site, facts: SiteFacts, name: str) -> Question | None:
+    """What to ask a host about its Ollama pod, if it has one that runs."""
+    host, cluster = _find(site, name)
+    if not cluster.runs_ollama or "gpu" not in host.roles:
+        return None
+    status = (facts.pod_of(host, cluster) or {}).get("status", {})
+    if not status.get("podIP") or not is_running(status):
+        return None
+    return functools.partial(_ask_pod, address=f"{proof.bracketed(status['podIP'])}:11434")
+
+
+def _ask_pod(remote: Reader, address: str) -> Sections:
+    script = facts_script("together", "status-pod")
+    return parse_sections(remote.read(script, address, timeout=_HOST_SECONDS).stdout)
+
+
+def _about_endpoint(site: Site, facts: SiteFacts, name: str, askers: Mapping[str, list[str]]) -> Question | None:
+    """What to ask a Scout host about the endpoint that it uses: the first of a cluster's that answers asks every node.
+
+    Nodes whose host does not answer are left out: they would cost another time to wait.
+    """
+    scout = _find(site, name)[1]
+    if not isinstance(scout, ScoutCluster) or not (netloc := netloc_of(scout)):
+        return None
+    cluster = site.ollama_cluster_of(scout)
+    if cluster is None:
+        return functools.partial(_ask_elsewhere, netloc=netloc)
+    first = next((host for host in askers.get(cluster.name, []) if host in facts.hosts), None)
+    addresses = list(facts.addresses_of(cluster)) if name == first else []
+    return functools.partial(proof.ask_endpoint, ollama=cluster.ollama, addresses=addresses)
+
+
+def _ask_elsewhere(remote: Reader, netloc: str) -> Sections:
+    script = facts_script("together", "endpoint", "ask-endpoint")
+    return parse_sections(remote.read(script, netloc, timeout=_HOST_SECONDS).stdout)
+
+
+def _find(site: Site, name: str) -> tuple[Host, Cluster]:
+    return next((c.hosts[name], c) for c in site.clusters.values() if name in c.hosts)
+
+
+def _is_in(cluster: Cluster, pod: KubeObject) -> bool:
+    return bool(pod["metadata"]["namespace"] == manifests.settings(cluster).namespace)
