@@ -369,9 +369,9 @@ def status(
     _: Context, hosts: str = "*", site: str = "", json: bool = False, watch: bool = False, html: str = ""
 ) -> int:
     """Show how the whole site is, and what is not as it should be; exit 1 if anything is broken; read-only."""
-    from scout_ollama import status
+    from scout_ollama.status import showing
 
-    return status.command(_site(site), hosts, as_json=json, watch=watch, html=html)
+    return showing.show(_site(site), hosts, as_json=json, watch=watch, html=html)
 
 
 @task(auto_shortflags=False, help=_help(*READS))

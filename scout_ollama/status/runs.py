@@ -45,5 +45,6 @@ def last(cluster: str, kept: State, now: datetime) -> Cell:
 
 
 def name_of(record: Record) -> str:
-    """Return the name of a run's command."""
-    return next(iter(record.command.split()[1:2]), record.command)
+    """Return what a run was, in a few words: the name of its command where it was one."""
+    words = record.command.split()
+    return words[1] if words[:1] == ["inv"] and len(words) > 1 else record.command

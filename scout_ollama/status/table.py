@@ -18,7 +18,7 @@ from scout_ollama.status.words import KINDS, headline
 
 MARKS: dict[State, str] = {"ok": "✓", "warn": "!", "unknown": "?", "broken": "✗"}
 STYLES: dict[State, str] = {"ok": "green", "warn": "yellow", "unknown": "magenta", "broken": "bold red"}
-NODE_HEADINGS = ("", "K3s", "GPUs in use", "Ollama", "in memory", "store", "endpoint")
+NODE_HEADINGS = ("", "K3s", "GPUs", "Ollama", "in memory", "store", "endpoint")
 
 
 def of(status: SiteStatus) -> Group:
@@ -26,9 +26,9 @@ def of(status: SiteStatus) -> Group:
     parts: list[RenderableType] = [_title(status), ""]
     for cluster in status.clusters:
         if cluster.kind != "scout" or any(node.ollama for node in cluster.nodes):
-            parts += [_heading(cluster), Padding(Group(*_about(cluster), _nodes(cluster.nodes)), (0, 0, 1, 2))]
+            parts += [_heading(cluster), Padding(Group(*_about(cluster), _nodes(cluster.nodes)), (0, 0, 1, 2), expand=False)]
     if scouts := [cluster for cluster in status.clusters if cluster.scout]:
-        parts += [Text("Scouts", style="bold"), Padding(_scouts(scouts), (0, 0, 1, 2))]
+        parts += [Text("Scouts", style="bold"), Padding(_scouts(scouts), (0, 0, 1, 2), expand=False)]
     return Group(*parts, *map(_problem, status.problems))
 
 

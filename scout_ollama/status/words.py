@@ -5,7 +5,7 @@ from __future__ import annotations
 from scout_ollama.sizes import counted
 from scout_ollama.status.document import SiteStatus, State
 
-KINDS = {"ollama": "shared Ollama", "scout": "Scout", "staging": "staging"}
+KINDS = {"ollama": "shared Ollama", "scout": "Scout", "staging": "images and models for the air gap"}
 STATES: dict[State, str] = {"ok": "ok", "warn": "warning", "unknown": "unknown", "broken": "broken"}
 
 

@@ -23,7 +23,7 @@ EVERY_SECONDS = 5.0
 """How long a reading stands before the next one is taken."""
 
 
-def command(site: Site, selector: str, *, as_json: bool, watch: bool, html: str) -> int:
+def show(site: Site, selector: str, *, as_json: bool, watch: bool, html: str) -> int:
     """Show how the selected hosts are; return 1 if anything is broken, 0 otherwise.
 
     Raises:
@@ -46,7 +46,7 @@ def command(site: Site, selector: str, *, as_json: bool, watch: bool, html: str)
     elif not watch:
         from scout_ollama.status import table
 
-        report.print_text(table.of(status), soft_wrap=False)
+        report.print_text(table.of(status), wide=True)
     return 1 if status.state == "broken" else 0
 
 
