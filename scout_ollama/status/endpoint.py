@@ -1,4 +1,4 @@
-"""The endpoint of a shared cluster, as the Scout host that asked sees it: by its name, on each node, and its certificate.
+"""The endpoint of a shared cluster, as the Scout host that asked sees it: by name, on each node, and its certificate.
 
 Pure, but for the certificate's file.
 """
@@ -55,8 +55,8 @@ class Endpoint:
             return ok("answers")
         if k3s.state == "broken" or self._has_expired:
             return unknown(k3s.what or "the certificate has expired")
-        ask = f"curl -v --resolve {self.cluster.ollama.hostname}:443:{addresses[host.name]} {self.cluster.url}/api/version"
-        what = f"{self.cluster.url} does not answer on it"
+        url, at = self.cluster.url, f"{self.cluster.ollama.hostname}:443:{addresses[host.name]}"
+        what, ask = f"{url} does not answer on it", f"curl -v --resolve {at} {url}/api/version"
         return broken("no answer", what, why=answer.text.strip(), next=on(self._asker, ask))
 
     def answers(self) -> Cell:

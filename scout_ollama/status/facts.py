@@ -42,7 +42,7 @@ class HostNow:
     store: Space | None = None
     gpus: Section | None = None
     gpu_memory: tuple[tuple[int, int], ...] = ()
-    kept: State = State(None, [], [])
+    kept: State = field(default_factory=lambda: State(None, [], []))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from scout_ollama import manifests, proof
 from scout_ollama.inventory import Cluster
 from scout_ollama.models import wanted
+from scout_ollama.sizes import shown
 from scout_ollama.status.cells import broken, ok, unknown, warn
 from scout_ollama.status.document import Cell, ModelStatus, NodeStatus
 from scout_ollama.status.facts import SiteFacts
@@ -41,9 +42,7 @@ class _Matrix:
         cells = {node.host: self._cell(name, node, found, is_wanted, differ) for node in self.nodes}
         return ModelStatus(model=str(name), wanted=is_wanted, nodes=cells)
 
-    def _cell(
-        self, name: ModelName, node: NodeStatus, found: Mapping[str, str], is_wanted: bool, differ: bool
-    ) -> Cell:
+    def _cell(self, name: ModelName, node: NodeStatus, found: Mapping[str, str], is_wanted: bool, differ: bool) -> Cell:
         if node.host not in found:
             return unknown((node.ollama and (node.ollama.what or node.ollama.why)) or "its Ollama does not answer")
         digest, look = found[node.host], f"inv list-models --hosts {self.cluster}"
@@ -51,11 +50,12 @@ class _Matrix:
             return broken("absent", f"it does not have {name}", next=f"inv pull-models --hosts {self.cluster}")
         if not digest:
             return ok("-")
+        text = short(digest)[:7] + _in_memory(name, node)
         if differ:
-            return warn(short(digest)[:7], f"the nodes have different versions of {name}", next=look)
+            return warn(text, f"the nodes have different versions of {name}", next=look)
         if (locked := _digest(name, self.locked)) and locked != digest:
-            return warn(short(digest)[:7], f"{name} is not the version that models.lock has", next=look)
-        return ok(short(digest)[:7])
+            return warn(text, f"{name} is not the version that models.lock has", next=look)
+        return ok(text)
 
 
 def _rows(matrix: _Matrix, names: Iterable[ModelName], more: Iterable[ModelName]) -> Iterator[ModelStatus]:
@@ -67,6 +67,11 @@ def _listed(facts: SiteFacts, host: str) -> Digests | None:
     """The models that a node's Ollama lists; None if it does not answer."""
     tags = facts.ollamas[host]["tags"] if host in facts.ollamas else None
     return proof.digests(tags.text) if tags and tags.ok else None
+
+
+def _in_memory(name: ModelName, node: NodeStatus) -> str:
+    loaded = (entry for entry in node.loaded if name.matches(ModelName.parse(entry.model)))
+    return next((f", {shown(entry.vram)} in memory" for entry in loaded), "")
 
 
 def _digest(name: ModelName, digests: Digests | None) -> str:

@@ -103,13 +103,13 @@ class Judge:
         if self.facts.objects_of(self.cluster) is None:
             return unknown(f"no server of {self.cluster.name} answers")
         if node is None:
-            edit = f"edit hosts.{self.host.name} in {self.cluster.name}.yaml: node_name, or join the host to the cluster"
+            edit = (
+                f"edit hosts.{self.host.name} in {self.cluster.name}.yaml: node_name, or join the host to the cluster"
+            )
             return broken("not a node", f"the cluster has no node named {self.host.node}", next=edit)
         if pods.condition(node["status"], "Ready") != "True":
             look = on(self.host, f"sudo k3s kubectl describe node {self.host.node}")
-            return broken(
-                "not ready", "its node is not ready", why=pods.message(node["status"], "Ready"), next=look
-            )
+            return broken("not ready", "its node is not ready", why=pods.message(node["status"], "Ready"), next=look)
         version = str(node["status"].get("nodeInfo", {}).get("kubeletVersion", "runs"))
         if node.get("spec", {}).get("unschedulable"):
             uncordon = on(self.host, f"sudo k3s kubectl uncordon {self.host.node}")
@@ -187,7 +187,7 @@ class Judge:
         there = self._loaded()
         absent = [str(m.name) for m in self._preloaded() if not any(m.name.matches(entry.name) for entry in there)]
         slow = [str(entry.name) for entry in there if entry.vram < entry.size]
-        text = f"{len(there)}: {shown(sum(entry.vram for entry in there))}" if there else "no model"
+        text = f"{counted(len(there), 'model')}, {shown(sum(m.vram for m in there))}" if there else "no model"
         if absent:
             what = f"not in memory, though the inventory preloads it: {', '.join(absent)}"
             return warn(text, what, next=f"inv restart-ollama --hosts {self.host.name} --reason '…'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,20 @@ def _template() -> jinja2.Template:
         autoescape=True,
     )
     environment.globals |= {"KINDS": KINDS, "STATES": STATES}
-    environment.filters |= {"local": local, "name_of": name_of, "state_of": timeline.state_of, "worst": _worst}
+    environment.filters |= {
+        "local": local,
+        "name_of": name_of,
+        "state_of": timeline.state_of,
+        "worst": _worst,
+        "moment": _moment,
+    }
     return environment.get_template("page.html.j2")
 
 
 def _worst(cells: Any) -> str:
     return worst(cell.state for cell in cells)
+
+
+def _moment(moment: datetime) -> str:
+    """As it is where the page is made, with the zone: it may be read elsewhere."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

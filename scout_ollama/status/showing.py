@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from scout_ollama import files, report
 from scout_ollama.errors import Trouble
@@ -15,9 +14,6 @@ from scout_ollama.inventory import Site
 from scout_ollama.status import facts
 from scout_ollama.status.document import SiteStatus
 from scout_ollama.status.site import judge
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 EVERY_SECONDS = 5.0
 """How long a reading stands before the next one is taken."""
@@ -47,12 +43,13 @@ def show(site: Site, selector: str, *, as_json: bool, watch: bool, html: str) ->
         from scout_ollama.status import table
 
         report.print_text(table.of(status), wide=True)
+        report.print_text(table.problems(status), soft_wrap=True)
     return 1 if status.state == "broken" else 0
 
 
 def _watched(read: Callable[[], SiteStatus]) -> SiteStatus:
     """Show one reading after the other until Ctrl-C; return the last one."""
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.live import Live
 
     from scout_ollama.status import table
@@ -64,7 +61,7 @@ def _watched(read: Callable[[], SiteStatus]) -> SiteStatus:
         while True:
             try:
                 status = read()
-                shown = table.of(status)
+                shown = Group(table.of(status), table.problems(status))
                 if live:
                     live.update(shown, refresh=True)
                 else:

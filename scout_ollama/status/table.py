@@ -22,14 +22,22 @@ NODE_HEADINGS = ("", "K3s", "GPUs", "Ollama", "in memory", "store", "endpoint")
 
 
 def of(status: SiteStatus) -> Group:
-    """Return the site for a terminal."""
+    """Return what there is, for a terminal."""
     parts: list[RenderableType] = [_title(status), ""]
     for cluster in status.clusters:
         if cluster.kind != "scout" or any(node.ollama for node in cluster.nodes):
-            parts += [_heading(cluster), Padding(Group(*_about(cluster), _nodes(cluster.nodes)), (0, 0, 1, 2), expand=False)]
+            parts += [
+                _heading(cluster),
+                Padding(Group(*_about(cluster), _nodes(cluster.nodes)), (0, 0, 1, 2), expand=False),
+            ]
     if scouts := [cluster for cluster in status.clusters if cluster.scout]:
         parts += [Text("Scouts", style="bold"), Padding(_scouts(scouts), (0, 0, 1, 2), expand=False)]
-    return Group(*parts, *map(_problem, status.problems))
+    return Group(*parts)
+
+
+def problems(status: SiteStatus) -> Text:
+    """Return what is not as it should be, as trouble is told everywhere; to be printed without breaking lines."""
+    return Text("\n").join(map(_problem, status.problems))
 
 
 def _title(status: SiteStatus) -> Text:
@@ -134,7 +142,6 @@ def _short(text: str) -> str:
 
 
 def _problem(problem: Problem) -> Text:
-    """As trouble is told everywhere."""
     where = ", ".join(problem.where)
     told = str(Trouble(f"{MARKS[problem.state]} {problem.what}", host=where, why=problem.why, next=problem.next))
-    return Text(masked(told), style=STYLES[problem.state], no_wrap=True, overflow="ignore")
+    return Text(masked(told), style=STYLES[problem.state])

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from scout_ollama.status.document import ClusterStatus, NodeStatus, SiteStatus, State, worst
 
-_CHARACTER = 7.4
-"""Width of a character, on the wide side."""
+TITLE, LINE = 7.6, 6.4
+"""Widths of a character in a box's title and in the line below it, on the wide side."""
+INDENT = 34
+"""Where the text in a box begins, after the mark."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,15 @@ class Box:
         """All of it."""
         return f"{self.title}: {self.line}"
 
-    def fitted(self, text: str) -> str:
-        """Return the text as far as it fits."""
-        room = int((self.width - 44) / _CHARACTER)
-        return text if len(text) <= room else f"{text[: room - 1]}…"
+    @property
+    def shown_title(self) -> str:
+        """The title, as far as it fits."""
+        return _fitted(self.title, (self.width - INDENT - 6) / TITLE)
+
+    @property
+    def shown_line(self) -> str:
+        """The line, as far as it fits."""
+        return _fitted(self.line, (self.width - INDENT - 6) / LINE)
 
 
 @dataclass(frozen=True)
@@ -112,9 +119,7 @@ def narrow(status: SiteStatus) -> Picture:
     return picture
 
 
-def _grid(
-    picture: Picture, parts: Sequence[_Part], top: float, height: float, gap: float, *, linked: bool
-) -> float:
+def _grid(picture: Picture, parts: Sequence[_Part], top: float, height: float, gap: float, *, linked: bool) -> float:
     """Place parts in two columns, with their lines in the gutter between; return where they end."""
     width, gutter = 160, 172
     for place, part in enumerate(parts):
@@ -152,7 +157,9 @@ def _groups(status: SiteStatus) -> list[_Group]:
 
 def _scout(cluster: ClusterStatus) -> _Part:
     assert cluster.scout
-    return _Part(cluster.cluster, f"{cluster.scout.mode}: {cluster.scout.works.text}", cluster.state, cluster.scout.works.state)
+    return _Part(
+        cluster.cluster, f"{cluster.scout.mode}: {cluster.scout.works.text}", cluster.state, cluster.scout.works.state
+    )
 
 
 def _endpoint(cluster: ClusterStatus) -> _Part:
@@ -185,3 +192,7 @@ def _node(node: NodeStatus) -> _Part:
     else:
         line = node.k3s.text
     return _Part(node.host, line, node.state, link.state if link else node.state)
+
+
+def _fitted(text: str, room: float) -> str:
+    return text if len(text) <= room else f"{text[: int(room) - 1]}…"
