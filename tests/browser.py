@@ -7,6 +7,7 @@ are JSON, each ended by a zero byte, to its descriptor 3 and from its descriptor
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -114,10 +115,15 @@ def browsing(program: str) -> Iterator[Page]:
         switches = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
         quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
         argv = [program, *switches, *quiet, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
-        place = ["sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", *argv]
-        process = subprocess.Popen(
-            place, pass_fds=[theirs_in, theirs_out], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+
+        def place() -> None:
+            # Both at once: either may stand where the other is to go.
+            read, write = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs_in, theirs_out))
+            os.dup2(read, 3)
+            os.dup2(write, 4)
+
+        nowhere = subprocess.DEVNULL
+        process = subprocess.Popen(argv, preexec_fn=place, pass_fds=(3, 4), stdout=nowhere, stderr=nowhere)
         os.close(theirs_in)
         os.close(theirs_out)
         try:

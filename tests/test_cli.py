@@ -51,6 +51,7 @@ COMMANDS = {
         "render",
         "show-host-keys",
         "show-lock",
+        "status",
         "trust-host",
     ),
 }
@@ -131,7 +132,7 @@ def test_the_help_of_the_main_job_names_its_options() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["check-access", "list-hosts", "list-images", "deploy-ollama", "render", "show-host-keys"]
+    "command", ["check-access", "list-hosts", "list-images", "deploy-ollama", "render", "show-host-keys", "status"]
 )
 def test_a_selector_that_matches_nothing_is_refused_with_the_closest_name(command: str) -> None:
     said = typed(command, "--hosts", "ph1-gpu-1")

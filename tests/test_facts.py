@@ -52,5 +52,5 @@ def test_a_command_that_fails_shows_its_errors_and_one_that_succeeds_does_not() 
 
 
 def test_every_facts_script_has_emit_in_front() -> None:
-    for name in ("host-facts", "cluster-facts", "ask-pod", "exposed"):
+    for name in ("host-facts", "cluster-facts", "ask-pod", "exposed", "status-host", "status-pod"):
         assert "\nemit() {" in facts_script(name).text

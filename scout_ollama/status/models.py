@@ -43,6 +43,8 @@ class _Matrix:
         return ModelStatus(model=str(name), wanted=is_wanted, nodes=cells)
 
     def _cell(self, name: ModelName, node: NodeStatus, found: Mapping[str, str], is_wanted: bool, differ: bool) -> Cell:
+        if node.host not in found and node.ollama and node.ollama.text == "drained":
+            return Cell(state="warn", text="drained")
         if node.host not in found:
             return unknown((node.ollama and (node.ollama.what or node.ollama.why)) or "its Ollama does not answer")
         digest, look = found[node.host], f"inv list-models --hosts {self.cluster}"

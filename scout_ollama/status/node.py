@@ -140,8 +140,7 @@ class Judge:
         """Its Ollama pod and the version that it says."""
         if self.now is None:
             return self.silent
-        node = self._object
-        if node and (note := drained([node]).get(self.host.node)):
+        if note := self._drained:
             back = f"inv undrain-host --hosts {self.host.name} --reason '…'"
             return warn("drained", "drained: it serves nobody", why=note, next=back)
         if self.answers is None:
@@ -182,6 +181,8 @@ class Judge:
 
     def memory(self) -> Cell:
         """The models in memory, and those that should be."""
+        if self._drained:
+            return Cell(state="warn", text="drained")
         if self.answers is None or not self.answers["ps"].ok:
             return unknown(self._no_ollama)
         there = self._loaded()
@@ -212,6 +213,11 @@ class Judge:
         if free < total * LITTLE_SPACE:
             return warn(text, what, next=f"inv prune-models --hosts {self.cluster.name} --plan; {look}")
         return ok(text)
+
+    @property
+    def _drained(self) -> str:
+        """The note of who drained it and why; empty if it is not drained."""
+        return drained([self._object]).get(self.host.node, "") if self._object else ""
 
     @property
     def _store(self) -> str:

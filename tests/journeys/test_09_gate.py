@@ -33,6 +33,7 @@ READING = {
     "render",
     "show-host-keys",
     "show-lock",
+    "status",
 }
 HERE = {"fetch-chart", "lab-down", "lab-up", "trust-host"}  # they change this machine, and no host
 REASON = ("--reason", "a test")

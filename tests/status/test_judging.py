@@ -147,7 +147,7 @@ def test_a_fault_of_one_node_is_told_once_and_there(
     assert what in problem.what
     assert why in problem.why
     assert then in problem.next
-    assert reading.judged().state == state or state == "warn"
+    assert reading.judged().state == state
 
 
 def test_of_a_host_that_does_not_answer_everything_is_unknown_and_one_thing_told(reading: Reading) -> None:
