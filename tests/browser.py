@@ -76,9 +76,11 @@ class Page:
         assert "exceptionDetails" not in said, said
         return said["result"].get("value")
 
-    def picture(self, file: Path) -> None:
-        """Write a picture of the whole page to a PNG file."""
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+    def picture(self, file: Path, height: int = 0) -> None:
+        """Write a picture of the whole page to a PNG file, or of so many pixels from its top."""
+        width = self.ask("document.documentElement.clientWidth")
+        clip = {"clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}} if height else {}
+        data = self.call("Page.captureScreenshot", captureBeyondViewport=True, **clip)["data"]
         file.write_bytes(base64.b64decode(data))
 
     def _hear(self) -> dict[str, Any]:

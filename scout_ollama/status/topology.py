@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from scout_ollama.status.document import ClusterStatus, NodeStatus, SiteStatus, State, worst
 
-TITLE, LINE = 7.6, 6.4
+TITLE, LINE = 7.6, 6.1
 """Widths of a character in a box's title and in the line below it, on the wide side."""
 INDENT = 34
 """Where the text in a box begins, after the mark."""
@@ -188,7 +188,7 @@ def _node(node: NodeStatus) -> _Part:
     if node.ssh.state != "ok":
         line = node.ssh.text
     elif node.ollama:
-        line = f"Ollama {node.ollama.text}" + (f", GPUs {node.gpus.text.removesuffix(' in use')}" if node.gpus else "")
+        line = node.ollama.text + (f", GPUs {node.gpus.text.removesuffix(' in use')}" if node.gpus else "")
     else:
         line = node.k3s.text
     return _Part(node.host, line, node.state, link.state if link else node.state)
