@@ -43,7 +43,8 @@ def show(site: Site, selector: str, *, as_json: bool, watch: bool, html: str) ->
         from scout_ollama.status import table
 
         report.print_text(table.of(status), wide=True)
-        report.print_text(table.problems(status), soft_wrap=True)
+        if status.problems:
+            report.print_text(table.problems(status), soft_wrap=True)
     return 1 if status.state == "broken" else 0
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 from dataclasses import replace
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from scout_ollama.audit import Record
 from scout_ollama.facts import Sections
-from scout_ollama.manifests import DRAINED
+from scout_ollama.manifests import DRAINED, settings
+from scout_ollama.models import wanted
 from scout_ollama.state import State
 from scout_ollama.status import page
 from scout_ollama.status.document import SiteStatus
@@ -41,16 +43,18 @@ def example(directory: Path) -> SiteStatus:
     """Return the status of a site that is there to be shown."""
     reading = readings.well(directory)
     drain(reading)
+    models = [model.name for model in wanted.of(settings(reading.site.clusters["phi"]))]
     for name, names in ((NODES[0], ("gemma4-31b-long", "gpt-oss-120b-long")), (NODES[2], ("gemma4-31b-long",))):
         sizes = {"gemma4-31b-long": 41 * GIB, "gpt-oss-120b-long": 66 * GIB // 2}
         loaded = [{"name": n, "digest": "a" * 64, "size": sizes[n], "size_vram": sizes[n]} for n in names]
-        reading.say(name, ps=answer({"models": loaded}))
+        tags = [{"name": str(model), "digest": hashlib.sha256(str(model).encode()).hexdigest()} for model in models]
+        reading.say(name, ps=answer({"models": loaded}), tags=answer({"models": tags}))
     reading.change(NODES[0], kept=replace(readings.kept(reading.now), runs=runs(reading)))
     pulled = readings.record(reading.now - timedelta(hours=142), command="pull models for phi", cluster="staging")
     reading.change("staging-1", kept=State(None, [pulled], []))
     reading.change("scout-prod-1", "scout-preprod-1", kept=State(None, [], []))
-    tags = answer({"models": [{"name": f"m{number}", "digest": "a" * 64} for number in range(4)]})
-    reading.endpoints = {name: Sections({**said, "tags": tags}) for name, said in reading.endpoints.items()}
+    listed = reading.ollamas[NODES[0]]["tags"]
+    reading.endpoints = {name: Sections({**said, "tags": listed}) for name, said in reading.endpoints.items()}
     for name in (*NODES, "staging-1"):
         store = reading.hosts[name].store
         assert store

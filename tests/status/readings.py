@@ -13,7 +13,7 @@ from scout_ollama.audit import Record
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import Section, Sections, Space
 from scout_ollama.inventory import Host, Site
-from scout_ollama.manifests import KubeObject
+from scout_ollama.manifests import KubeObject, settings
 from scout_ollama.models import wanted
 from scout_ollama.state import Holding, State
 from scout_ollama.status.document import SiteStatus
@@ -110,13 +110,18 @@ def pod(on: str) -> KubeObject:
             "ownerReferences": [owner],
         },
         "spec": {"nodeName": on, "containers": [{"name": "ollama", "resources": {"limits": limits}}]},
-        "status": {"phase": "Running", "podIP": "10.42.0.9", "conditions": [{"type": "Ready", "status": "True"}]},
+        "status": {
+            "phase": "Running",
+            "podIP": "10.42.0.9",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"state": {"running": {}}}],
+        },
     }
 
 
 def ollama(site: Site) -> Sections:
     """Return the answers of an Ollama that has the wanted models, with those in memory that are preloaded."""
-    models = wanted.of(site.clusters["phi"].runs_ollama)  # type: ignore[arg-type]
+    models = wanted.of(settings(site.clusters["phi"]))
     tags = [{"name": str(model.name), "digest": "a" * 64} for model in models]
     loaded = [
         {"name": str(model.name), "digest": "a" * 64, "size": 20 << 30, "size_vram": 20 << 30}
