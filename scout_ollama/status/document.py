@@ -101,6 +101,16 @@ class ScoutStatus(_Document):
     open_webui: Cell | None = Field(description="What Open WebUI says; null if not asked.")
     works: Cell = Field(description="Whether that Ollama answers this Scout.")
 
+    @property
+    def cells(self) -> list[Cell]:
+        """What was looked at."""
+        return [cell for cell in (self.works, self.open_webui) if cell]
+
+    @property
+    def worst(self) -> Cell:
+        """The cell that says most about whether people can use it."""
+        return max(self.cells, key=lambda cell: STATES.index(cell.state))
+
 
 class ClusterStatus(_Document):
     """One cluster."""
@@ -128,8 +138,7 @@ class ClusterStatus(_Document):
         if self.endpoint:
             yield from ((self.cluster, cell) for cell in (self.endpoint.answers, self.endpoint.certificate))
         if self.scout:
-            found = (self.scout.open_webui, self.scout.works)
-            yield from ((self.cluster, cell) for cell in found if cell)
+            yield from ((self.cluster, cell) for cell in self.scout.cells)
         yield from ((self.cluster, cell) for cell in (self.lock, self.last_run))
 
 

@@ -185,14 +185,15 @@ class Judge:
             return Cell(state="warn", text="drained")
         if self.answers is None or not self.answers["ps"].ok:
             return unknown(self._no_ollama)
-        there = self._loaded()
+        there, on_cpu = self._loaded(), manifests.settings(self.cluster).cpu_only
         absent = [str(m.name) for m in self._preloaded() if not any(m.name.matches(entry.name) for entry in there)]
         slow = [str(entry.name) for entry in there if entry.vram < entry.size]
-        text = f"{counted(len(there), 'model')}, {shown(sum(m.vram for m in there))}" if there else "no model"
+        taken = sum(entry.size if on_cpu else entry.vram for entry in there)
+        text = f"{counted(len(there), 'model')}, {shown(taken)}" if there else "no model"
         if absent:
             what = f"not in memory, though the inventory preloads it: {', '.join(absent)}"
             return warn(text, what, next=f"inv restart-ollama --hosts {self.host.name} --reason '…'")
-        if slow and not manifests.settings(self.cluster).cpu_only:
+        if slow and not on_cpu:
             what = f"not wholly in the memory of GPUs, so it answers slowly: {', '.join(slow)}"
             return warn(text, what, next=on(self.host, "nvidia-smi"))
         return ok(text)

@@ -97,15 +97,8 @@ def _scouts(clusters: Sequence[ClusterStatus]) -> Table:
             )
             url = Text(printable(scout.effective_url or scout.wanted_url or "none"))
             name = _marked(cluster.state, cluster.cluster)
-            works = _cell(worst_of([scout.works, *([scout.open_webui] if scout.open_webui else [])]))
-            rows.append((name, nodes, Text(scout.mode), url, works))
+            rows.append((name, nodes, Text(scout.mode), url, _cell(scout.worst)))
     return _table(("", "hosts", "mode", "Ollama at", "works"), rows)
-
-
-def worst_of(cells: Sequence[Cell]) -> Cell:
-    """Return the cell with the worst state."""
-    state = worst(cell.state for cell in cells)
-    return next(cell for cell in cells if cell.state == state)
 
 
 def _version(node: NodeStatus) -> str:

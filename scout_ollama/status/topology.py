@@ -158,7 +158,7 @@ def _groups(status: SiteStatus) -> list[_Group]:
 def _scout(cluster: ClusterStatus) -> _Part:
     assert cluster.scout
     return _Part(
-        cluster.cluster, f"{cluster.scout.mode}: {cluster.scout.works.text}", cluster.state, cluster.scout.works.state
+        cluster.cluster, f"{cluster.scout.mode}: {cluster.scout.worst.text}", cluster.state, cluster.scout.worst.state
     )
 
 
@@ -176,7 +176,7 @@ def _elsewhere(cluster: ClusterStatus) -> _Part | None:
     if cluster.scout.wanted_url is None:
         return None
     line = "its own" if cluster.scout.mode == "deploy" else "not in this picture"
-    return _Part(cluster.scout.wanted_url.partition("://")[2], line, cluster.scout.works.state, "ok")
+    return _Part(cluster.scout.wanted_url.partition("://")[2], line, cluster.scout.worst.state, "ok")
 
 
 def _own_nodes(cluster: ClusterStatus) -> list[_Part]:

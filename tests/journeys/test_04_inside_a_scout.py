@@ -143,6 +143,15 @@ def test_3_the_second_deploy_has_nothing_to_do(operator: Operator) -> None:
     assert (result["changes"], result["made"], len(result["proved"])) == ([], False, 2)
 
 
+def test_3b_its_status_is_that_of_a_scout_and_of_an_ollama(operator: Operator) -> None:
+    said = operator.inv("status", "--hosts", "scout-dev", "--json")
+    assert said.status == 0, said.out
+    (scout,) = json.loads(said.out)["clusters"]
+    assert (scout["scout"]["wanted_url"], scout["scout"]["works"]["text"]) == (URL, "its own answers")
+    assert scout["nodes"][0]["ollama"]["text"] == "0.24.0"
+    assert {model["model"]: model["nodes"][HOST]["state"] for model in scout["models"]} == {"tiny:latest": "ok"}
+
+
 def test_4_the_image_came_through_harbor(lab: Lab) -> None:
     pulled = lab.host("staging-1").run(["journalctl", "-u", "docker-registry"])
     assert "dockerhub-proxy/ollama/ollama" in pulled.stdout
