@@ -26,6 +26,7 @@ from scout_ollama.status.facts import HostNow, SiteFacts
 
 LITTLE_SPACE = 0.10
 """A store with a smaller fraction free than this is worth a warning."""
+_LONGEST = 60  # letters of what a version may be, so that whatever answers does not fill the screen
 
 
 @dataclass(frozen=True)
@@ -259,8 +260,8 @@ def _gpus_of(pod: KubeObject) -> int:
 
 
 def _text(answer: str, key: str) -> str:
-    """What a JSON object has under a key; empty if it is none."""
+    """What a JSON object has under a key, as far as that is short; empty if it is none."""
     try:
-        return str(json.loads(answer)[key])
+        return str(json.loads(answer)[key])[:_LONGEST]
     except (ValueError, KeyError, TypeError, RecursionError):
         return ""

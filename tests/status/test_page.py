@@ -77,7 +77,10 @@ def test_what_hosts_say_is_text(reading: Reading, chromium: Page, tmp_path: Path
     assert shown.requests == [file.as_uri()]
     assert shown.complaints == []
     assert shown.ask("document.querySelectorAll('script, img, [onerror]').length") == 0
-    assert "<script src='https://evil.example.edu/x.js'>" in shown.ask("document.body.innerText")
+    assert "its Ollama is </title><script src='https://evil.example.edu/" in shown.ask("document.body.innerText")
+    assert "by </title><script src='https://evil.example.edu/x.js'></script><img" in shown.ask(
+        "document.body.innerText"
+    )
     assert "\x1b" not in file.read_text()
 
 
