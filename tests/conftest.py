@@ -10,6 +10,20 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--open-webui``: also what needs the real Open WebUI; it must be installed then."""
+    parser.addoption("--open-webui", action="store_true", help="also against the real Open WebUI")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without it, what needs it is skipped, and says so."""
+    if not config.getoption("--open-webui"):
+        skip = pytest.mark.skip(reason="without the real Open WebUI: scripts/test --open-webui")
+        for item in items:
+            if item.get_closest_marker("open_webui"):
+                item.add_marker(skip)
+
+
 @pytest.fixture(autouse=True)
 def no_secret_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is masked lasts as long as the process: a secret of one test is an ordinary word of the next."""
