@@ -73,6 +73,14 @@ def _make(version: str, new: Path) -> None:
         overrides.unlink()
 
 
+def main() -> None:
+    """Install every version; what cannot be is told without a traceback, with status 1."""
+    try:
+        for version in VERSIONS:
+            print(install(version))
+    except Trouble as trouble:
+        sys.exit(str(trouble))
+
+
 if __name__ == "__main__":
-    for wanted in VERSIONS:
-        print(install(wanted))
+    main()

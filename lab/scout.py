@@ -56,7 +56,7 @@ class Scout:
         self.host.run(["tee", "/etc/lab/open-webui"], input="real\n" if real else "")
         images = [wanted.image, OLLAMA_IMAGE]
         self.host.run(["env", _PATH, "python3", "-m", "lab.standins.k3s.import_images", *images])
-        self.apply(*_objects(wanted))
+        self.apply(*objects_of(wanted))
         if wanted.embedded is not None:
             self.wait_for_rollout("deployment/ollama")
             self.seed(*wanted.embedded)
@@ -113,7 +113,8 @@ class Scout:
         return self._token
 
 
-def _objects(wanted: OpenWebUi) -> list[Object]:
+def objects_of(wanted: OpenWebUi) -> list[Object]:
+    """What Scout's chart makes of it, and the Ollama beside it."""
     embedded = [] if wanted.embedded is None else _embedded()
     secret = {"stringData": {"BOOTSTRAP_PASSWORD": PASSWORD, "WEBUI_SECRET_KEY": "a-lab-signs-with-this"}}
     return [

@@ -1,5 +1,7 @@
 """What every test begins with."""
 
+import os
+
 import hypothesis
 import pytest
 
@@ -22,6 +24,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("open_webui"):
                 item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly that the real Open WebUI was asked for and could not be had."""
+    if why := os.environ.get("SCOUT_WITHOUT_OPEN_WEBUI"):
+        terminalreporter.section("NOTHING WAS TRIED AGAINST THE REAL OPEN WEBUI", red=True, bold=True)
+        terminalreporter.write_line(why)
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from scout_ollama.open_webui.record import Before
 from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.workload import Embedded, Workload
 from scout_ollama.remote import Remote, Script
+from scout_ollama.watching import POLL_SECONDS
 
 ROLLOUT_SECONDS = 600
 AUTHORITIES = "scout-ollama-authorities"
@@ -191,13 +193,17 @@ def _opposite(mounts: bool | None) -> bool | None:
 
 @dataclass(frozen=True)
 class Switch:
-    """Save another connection, and prove that it works, or put back the one before."""
+    """Save another connection, and prove that it works, or put back the one before.
+
+    ``patience`` is how many seconds its Ollama may take to answer, where that has only just been started.
+    """
 
     session: Session
     scout: ScoutCluster
     before: tuple[Connection, Embedding]
     wanted: Wanted
     say: Say
+    patience: float = 0
     host: str | None = None
 
     @property
@@ -227,8 +233,11 @@ class Switch:
         """Have Open WebUI try the URL once more: it may have gone since the plan was made."""
         if url := self.wanted.target.url:
             ask = {"do": "call", "path": "/ollama/verify", "body": {"url": url, "key": ""}}
-            answer = self.session.ask(remote, workload, ask)[0]
-            if answer["status"] != 200:
+            deadline = time.monotonic() + self.patience
+            while (answer := self.session.ask(remote, workload, ask)[0])["status"] != 200:
+                if time.monotonic() < deadline:
+                    time.sleep(POLL_SECONDS)
+                    continue
                 raise Trouble(
                     f"Open WebUI cannot use {url}: its connection was left as it is",
                     host=remote.host.name,

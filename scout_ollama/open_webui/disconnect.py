@@ -17,6 +17,7 @@ from scout_ollama.open_webui.facts import Found
 from scout_ollama.open_webui.proving import Wanted
 from scout_ollama.open_webui.record import Before
 from scout_ollama.open_webui.session import Session
+from scout_ollama.open_webui.workload import Embedded
 from scout_ollama.proposal import Proposal, Proved, Request
 from scout_ollama.remote import Reader, Remote
 
@@ -33,6 +34,10 @@ def prepare(cluster: Cluster) -> run.Propose:
     assert isinstance(cluster, ScoutCluster)
     scout = cluster
     return lambda job: _Disconnecting(job, scout).propose()
+
+
+START_SECONDS = 120
+"""What the Ollama beside Open WebUI may take to answer once it has a pod again."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,16 @@ class _Disconnecting:
         workload, embedded = found.workload, found.installed.embedded
         made: list[Stage] = []
         if embedded and embedded.workload == before.embedded and embedded.replicas < before.replicas:
-            self._require_volume(found)
+            _require_volumes(embedded, before)
             scale = changes.Scale(workload.namespace, embedded, before.replicas, _nothing)
             made.append(Stage("embedded", (scale,)))
         if found.connection != wanted.connection or not found.embedding.same(wanted.embedding):
             now = (found.connection, found.embedding)
-            made.append(Stage("connection", (changes.Switch(self.session, self.scout, now, wanted, self.job.say),)))
+            made.append(
+                Stage(
+                    "connection", (changes.Switch(self.session, self.scout, now, wanted, self.job.say, START_SECONDS),)
+                )
+            )
         old, new = changes.changed(workload, before.environment)
         if new:
             mounted = changes.AUTHORITIES in workload.volumes
@@ -88,15 +97,6 @@ class _Disconnecting:
             change = changes.ChangeWorkload(self.session, self.scout, workload, old, new, mounts)
             made.append(Stage("environment", (change,)))
         return [*made, Stage("record", (changes.ForgetRecord(),))]
-
-    def _require_volume(self, found: Found) -> None:
-        embedded = found.installed.embedded
-        if embedded and not embedded.claims:
-            raise Trouble(
-                f"{embedded.workload} has no volume any more",
-                why="inv remove-embedded-ollama removed it, with its models",
-                next="bring it back by Scout's own deploy, then the same command again",
-            )
 
     def _prove(self, wanted: Wanted) -> Proved:
         proved = Proved(self.job.say)
@@ -119,6 +119,16 @@ class _Disconnecting:
             f"{self.scout.name} was not connected from here: there is nothing to bring back",
             why="no record of what was there before is kept on its first server",
             next=f"inv connect-scout --hosts {self.scout.name}",
+        )
+
+
+def _require_volumes(embedded: Embedded, before: Before) -> None:
+    gone = sorted({*before.claims} - {claim.name for claim in embedded.claims})
+    if gone:
+        raise Trouble(
+            f"{embedded.workload} has no volume any more: {', '.join(gone)}",
+            why="inv remove-embedded-ollama, or somebody else, removed it with its models",
+            next="bring it back by Scout's own deploy, then the same command again",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -21,11 +21,17 @@ from scout_ollama.remote import Reader
 
 @dataclass(frozen=True)
 class Answers:
-    """Its version, the digest of each tag, and until when each model is in memory, by model and node."""
+    """Its version, the digest of each tag on each node, and until when each model is in memory, by model and node."""
 
     version: str
-    tags: Mapping[str, str]
+    listed: Sequence[Mapping[str, str]]
     resident: Mapping[str, tuple[str, ...]]
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The digest of each tag that every node has: others may be asked of the wrong one."""
+        first, *others = self.listed
+        return {tag: digest for tag, digest in first.items() if all(tag in listed for listed in others)}
 
 
 def ask(remote: Reader, session: Session, workload: Workload, target: Target) -> Answers:
@@ -57,7 +63,7 @@ def from_node(remote: Reader, target: Target) -> Answers:
     asked = {name: _json(section.text) for name, section in sections.items() if section.ok}
     return Answers(
         version=str(asked["version"].get("version", "")),
-        tags=needs.digests(asked["tags"]),
+        listed=[needs.digests(answer) for name, answer in asked.items() if name.startswith("tags")],
         resident=_resident(answer for name, answer in asked.items() if name.startswith("ps")),
     )
 
@@ -74,7 +80,7 @@ def of_probe(target: Target, probe: Json) -> Answers:
     if failed or not answers:
         raise _silent(target, f"asked from inside Open WebUI's pod: {reason}")
     return Answers(
-        str(answers["version"].get("version", "")), needs.digests(answers["tags"]), _resident([answers["ps"]])
+        str(answers["version"].get("version", "")), [needs.digests(answers["tags"])], _resident([answers["ps"]])
     )
 
 

@@ -19,6 +19,7 @@ from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.target import Target
 from scout_ollama.open_webui.workload import Workload
 from scout_ollama.remote import Reader
+from scout_ollama.sizes import counted
 
 CHAT_SECONDS = 1200
 """A model that is not in memory is loaded first."""
@@ -90,8 +91,9 @@ def _same_ollama(
             )
     got = str(version["answer"].get("version"))
     served = needs.digests(tags["answer"])
-    differing = sorted(name for name in {*served, *answers.tags} if served.get(name) != answers.tags.get(name))
-    if got != answers.version or differing:
+    if got != answers.version or served not in answers.listed:
+        known = answers.listed[0]
+        differing = sorted(name for name in {*served, *known} if served.get(name) != known.get(name))
         why = (
             f"version {got} through it, {answers.version} without; models that differ: {', '.join(differing) or 'none'}"
         )
@@ -101,7 +103,7 @@ def _same_ollama(
             why=why,
             next="a name that means another host inside the pod: kubectl exec … getent hosts " + target.hostname,
         )
-    return f"version {got} and the digests of {len(served)} models are those of {target.url}"
+    return f"version {got} and the digests of {counted(len(served), 'model')} are those of {target.url}"
 
 
 def _chat(remote: Reader, session: Session, workload: Workload, wanted: Wanted, at: int, before: Answers) -> str:

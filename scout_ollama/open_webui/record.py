@@ -32,6 +32,7 @@ class Before(BaseModel):
     environment: dict[str, Any] = Field(description="Entries of its container's environment by name; null for none.")
     embedded: str = Field("", description="The Ollama beside it: kind/name.")
     replicas: int = Field(0, description="How many pods that had.")
+    claims: list[str] = Field([], description="The volumes that it had.")
 
     def is_for(self, target: Target) -> bool:
         """Whether it was made when the Scout was connected to this one."""
@@ -62,6 +63,7 @@ def of(
         environment={name: workload.environment.get(name) for name in TOUCHED},
         embedded=embedded.workload if embedded else "",
         replicas=embedded.replicas if embedded else 0,
+        claims=[claim.name for claim in embedded.claims] if embedded else [],
     )
 
 

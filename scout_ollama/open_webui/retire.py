@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scout_ollama import run
+from scout_ollama import run, sizes
 from scout_ollama.changes import DeleteObjects, Plan, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import facts_script, parse_sections
 from scout_ollama.inventory import Cluster, ScoutCluster, Site
 from scout_ollama.job import Job
-from scout_ollama.models import sizes
 from scout_ollama.open_webui import facts
 from scout_ollama.open_webui import target as targets
 from scout_ollama.open_webui import workload as workloads

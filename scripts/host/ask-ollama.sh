@@ -1,5 +1,5 @@
 #!/bin/sh
-# Ask an Ollama by its URL, then on each of its nodes what it has in memory. Read-only.
+# Ask an Ollama by its URL, then on each of its nodes which models it has, and which in memory. Read-only.
 # Needs emit.sh and together.sh in front. Arguments: URL; HOST:PORT of it; ADDRESS... of its nodes.
 # Standard input: the certificate of the authority to trust, or nothing for the system's.
 # shellcheck disable=SC2317  # functions are called through begin
@@ -19,5 +19,6 @@ begin version ask "$url/api/version"
 begin tags ask "$url/api/tags"
 begin ps ask "$url/api/ps"
 for address in "$@"; do
+    begin "tags@$address" ask --resolve "$endpoint:$address" "$url/api/tags"
     begin "ps@$address" ask --resolve "$endpoint:$address" "$url/api/ps"
 done

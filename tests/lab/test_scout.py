@@ -72,7 +72,14 @@ def test_a_claim_stays_while_a_pod_uses_it_and_takes_its_directory_with_it(scout
     assert scout.kubectl("get", "pvc", "ollama", "-o", "jsonpath={.metadata.deletionTimestamp}")
     scout.kubectl("scale", "deployment/ollama", "--replicas=0")
     scout.kubectl("wait", "pvc/ollama", "--for=delete", "--timeout=40s")
-    wait(lambda: "_ollama" not in scout.host.run(["ls", storage]).stdout, lambda: scout.host.run(["sh", "-c", f"find {storage} | head -20; k3s kubectl get pv; journalctl -u k3s | tail"]).stdout)
+    wait(
+        lambda: "_ollama" not in scout.host.run(["ls", storage]).stdout,
+        lambda: (
+            scout.host.run(
+                ["sh", "-c", f"find {storage} | head -20; k3s kubectl get pv; journalctl -u k3s | tail"]
+            ).stdout
+        ),
+    )
 
 
 def test_the_wrong_password_is_refused(scout: Scout) -> None:
