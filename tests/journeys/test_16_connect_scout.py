@@ -21,7 +21,7 @@ from lab.scout import EMBEDDED_URL, PASSWORD, OpenWebUi, Scout
 from lab.topology import ClusterSpec, HostSpec, gpu_hosts
 from tests.journeys.conftest import Operator, Said, assert_addresses_are_the_inventorys, assert_nothing_left
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]  # the real one takes half a minute for each start
 
 URL = "https://ollama.phi.example.edu"
 HAND_MADE = "http://scout-preprod-1:9"

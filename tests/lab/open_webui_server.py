@@ -51,12 +51,13 @@ class OpenWebUi:
     @contextmanager
     def running(self, **environment: str) -> Iterator[OpenWebUi]:
         """Start it, wait until it is ready, end it."""
-        self.directory.mkdir(exist_ok=True)
+        (self.directory / "static").mkdir(parents=True, exist_ok=True)
         variables = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
             "DATA_DIR": str(self.directory),
             "STATIC_DIR": str(self.directory / "static"),
+            "FROM_INIT_PY": "true",
             "HF_HUB_OFFLINE": "1",
             "RAG_EMBEDDING_ENGINE": "ollama",
             "WEBUI_SECRET_KEY": "the-same-at-every-start",

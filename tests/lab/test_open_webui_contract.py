@@ -13,6 +13,7 @@ from lab.standins import models
 from tests.lab.ollama_server import STAND_IN, Server, free_port, running
 from tests.lab.open_webui_server import OpenWebUi
 
+pytestmark = pytest.mark.timeout(900)  # the real one takes half a minute for each start
 REAL = [pytest.param(version, marks=pytest.mark.open_webui) for version in open_webui.VERSIONS]
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}], "stream": False}
 
