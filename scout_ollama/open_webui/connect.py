@@ -85,6 +85,7 @@ class _Connecting:
                 *notes.of(self.job.site, inventoried, self.target, found, will_change=bool(plan)),
             ],
             prove=lambda _troubles: self._prove(found),
+            objects=ground.objects if ground and first else None,
             undo=f"inv disconnect-scout --hosts {self.scout.name}" if any(s.changes for s in stages) else "",
         )
 
