@@ -80,7 +80,7 @@ class Scout:
         """Return when every replica answers that it is ready: Kubernetes does not know."""
         self.wait_for_rollout(f"{wanted.kind.lower()}/open-webui")
         for pod in self.pods():
-            for _ in range(12):
+            for _ in range(60):
                 if self._is_ready(pod):
                     break
             else:

@@ -21,7 +21,8 @@ from scout_ollama.secrets import Secret
 ADMIN = "scout-deploy@scout-deploy.local"
 """Whom Scout's own deploy signs in as."""
 SECRET = "open-webui-secrets"  # noqa: S105 - its name
-READY_SECONDS = 180
+READY_SECONDS = 600
+"""A start takes half a minute, the first after an upgrade as long as its migrations do."""
 PROGRAM = Path(__file__).resolve().parents[2] / "scripts/pod/open_webui.py"
 
 

@@ -19,6 +19,7 @@ import pytest
 from lab.lab import Lab
 from lab.scout import EMBEDDED_URL, PASSWORD, OpenWebUi, Scout
 from lab.topology import ClusterSpec, HostSpec, gpu_hosts
+from tests.journeys import conftest
 from tests.journeys.conftest import Operator, Said, assert_addresses_are_the_inventorys, assert_nothing_left
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]  # the real one takes half a minute for each start
@@ -88,8 +89,14 @@ def scout(lab: Lab, version: str, wanted: OpenWebUi, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture
-def operator(lab: Lab, scout: Scout, tmp_path: Path) -> Iterator[Operator]:  # noqa: ARG001  asked for by name
-    """An operator with a copy of the inventory to edit."""
+def operator(
+    lab: Lab,
+    scout: Scout,  # noqa: ARG001  asked for by name
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Operator]:
+    """An operator with a copy of the inventory to edit, who has time: two starts of each replica are awaited."""
+    monkeypatch.setattr(conftest, "SECONDS", 840)
     operator = Operator(Path(shutil.copytree(lab.site, tmp_path / "site")), tmp_path / "home")
     yield operator
     assert_addresses_are_the_inventorys(lab, operator)
