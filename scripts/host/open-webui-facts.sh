@@ -19,7 +19,7 @@ consumers() {
     values='{.data.values\.yaml}'
     kubectl get secrets --all-namespaces --selector component=hub --output "jsonpath={range .items[*]}$one$values{\"\n\"}{end}" |
         while IFS="$(printf '\t')" read -r name data; do
-            printf '%s\t%s\n' "$name" "$(printf '%s' "$data" | base64 -d | grep -o 'http://ollama\.[a-zA-Z0-9.:-]*' | head -n 1)"
+            printf '%s\t%s\n' "$name" "$(printf '%s' "$data" | base64 -d | tr -d "\"'" | grep -o 'http[^ ]*11434' | head -n 1)"
         done
 }
 newest() { find "$records" -name '[1-9]*.json' -printf '%f\n' 2>/dev/null | sort -n | tail -n 1; }

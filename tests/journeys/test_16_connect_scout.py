@@ -25,6 +25,7 @@ from tests.journeys.conftest import Operator, Said, assert_addresses_are_the_inv
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]  # the real one takes half a minute for each start
 
 URL = "https://ollama.phi.example.edu"
+JUPYTER_URL = "http://ollama.scout-analytics:11434"
 HAND_MADE = "http://scout-preprod-1:9"
 KEY = "sk-made-by-hand-0123456789"
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}], "stream": False}
@@ -85,6 +86,9 @@ def scout(lab: Lab, version: str, wanted: OpenWebUi, tmp_path_factory: pytest.Te
     }
     made.ask("/ollama/config/update", connection([EMBEDDED_URL, HAND_MADE], configs))
     assert chats(made)
+    metadata = {"name": "hub", "namespace": "scout-analytics", "labels": {"component": "hub"}}
+    values = f"singleuser: {{extraEnv: {{OLLAMA_URL: '{JUPYTER_URL}'}}}}"
+    made.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"values.yaml": values}})
     return made
 
 
@@ -159,6 +163,7 @@ class TestTheStory:
         assert "the authority of ollama.phi.example.edu" in said.err
         assert "~ replicas: 1 → 0; volume ollama (30Gi) stays" in said.err
         assert f"ollama_mode: external, ollama_url: {URL}; in the chart's values: ollama.enabled: false" in said.err
+        assert f"Secret scout-analytics/hub has {JUPYTER_URL}, which no connection of Open WebUI changes" in said.err
         assert_as_it_was(scout)
         records = "/var/lib/scout-ollama/open-webui"
         assert scout.host.run(["test", "-e", records], check=False).returncode == 1
