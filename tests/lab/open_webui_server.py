@@ -20,7 +20,7 @@ from tests.lab.ollama_server import REPOSITORY, free_port
 
 ADMIN = "scout-deploy@scout-deploy.local"
 PASSWORD = "correct-horse-battery"
-START_SECONDS = 240
+START_SECONDS = 600
 
 
 def programs(version: str | None) -> list[str]:
