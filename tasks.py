@@ -297,6 +297,42 @@ def rotate_tls(inventory: Site, hosts: str, request: Request) -> int:
     return run.carry_out(inventory, clusters, request.with_reason(), functools.partial(rotate.prepare, inventory))
 
 
+@changing(
+    external="to the shared Ollama that the inventory names",
+    deploy="to an Ollama of the Scout's own, which is deployed first",
+    disabled="to none: the connection is turned off, and kept",
+)
+def connect_scout(
+    inventory: Site,
+    hosts: str,
+    request: Request,
+    external: bool = False,
+    deploy: bool = False,
+    disabled: bool = False,
+) -> int:
+    """Make Open WebUI really use the Ollama that the inventory says, and prove it by a chat; all Scouts, or --hosts."""
+    from scout_ollama.open_webui import connect
+
+    mode = connect.mode_of(external=external, deploy=deploy, disabled=disabled)
+    return connect.command(inventory, hosts, request, mode)
+
+
+@changing()
+def disconnect_scout(inventory: Site, hosts: str, request: Request) -> int:
+    """Bring back what Open WebUI was connected to before connect-scout, with the Ollama that was beside it."""
+    from scout_ollama.open_webui import disconnect
+
+    return disconnect.command(inventory, hosts, request)
+
+
+@changing()
+def remove_embedded_ollama(inventory: Site, hosts: str, request: Request) -> int:
+    """Remove the volume of the Ollama beside Open WebUI, once connect-scout has retired it; its models go for good."""
+    from scout_ollama.open_webui import retire
+
+    return retire.command(inventory, hosts, request)
+
+
 @changing(**_help("allow-outage"))
 def restart_ollama(inventory: Site, hosts: str, request: Request, allow_outage: bool = False) -> int:
     """Restart Ollama on the selected GPU hosts, one at a time, each awaited."""

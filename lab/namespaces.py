@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from lab import air_gap, networks, paths, rootfs
+from lab import air_gap, networks, open_webui, paths, rootfs
 from lab.labhost import ENVIRONMENT, LabHost
 from lab.process import holds_in_time, run
 from lab.record import Record
@@ -179,9 +179,8 @@ class NamespaceHost(LabHost):
         """Switch the host on without waiting for it; its disk is made if it has none yet."""
         record = self._switch.record
         script = [_SCRIPTS / "power", self.name, self.address, rootfs.directory(), paths.PACKAGE]
-        self._switch.run(
-            ["setsid", "--fork", *map(str, script), str(record.files(self.name)), _DISK_SIZE, record.inference]
-        )
+        real = [record.inference, open_webui.directory() if record.has_open_webui(self.name) else ""]
+        self._switch.run(["setsid", "--fork", *map(str, [*script, record.files(self.name), _DISK_SIZE, *real])])
 
     def power_off(self) -> None:
         self._signal("KILL", [self._init])

@@ -58,6 +58,10 @@ class Record:
         """The names of all hosts."""
         return [host.name for _, host in placed(self.topology)]
 
+    def has_open_webui(self, host: str) -> bool:
+        """Whether the host sees the real Open WebUI."""
+        return any(cluster.open_webui for cluster, spec in placed(self.topology) if spec.name == host)
+
     def address(self, host: str) -> str:
         """The host's address in the lab's network."""
         return f"198.18.{self.network}.{_FIRST_HOST + self.hosts.index(host)}"

@@ -23,7 +23,10 @@ class HostSpec:
 
 @dataclass(frozen=True)
 class ClusterSpec:
-    """One cluster, as its inventory file describes it."""
+    """One cluster, as its inventory file describes it.
+
+    With ``open_webui`` its hosts see the real Open WebUI that is installed on this machine (``lab/open_webui.py``).
+    """
 
     name: str
     kind: Kind
@@ -34,6 +37,7 @@ class ClusterSpec:
     ollama_cluster: str | None = None
     models: tuple[str, ...] = ()
     gpu_operator: GpuOperator = GPU_OPERATOR
+    open_webui: bool = False
 
     @property
     def service(self) -> str | None:

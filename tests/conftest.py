@@ -1,5 +1,7 @@
 """What every test begins with."""
 
+import os
+
 import hypothesis
 import pytest
 
@@ -8,6 +10,27 @@ from scout_ollama import secrets
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--open-webui``: also what needs the real Open WebUI; it must be installed then."""
+    parser.addoption("--open-webui", action="store_true", help="also against the real Open WebUI")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without it, what needs it is skipped, and says so."""
+    if not config.getoption("--open-webui"):
+        skip = pytest.mark.skip(reason="without the real Open WebUI: scripts/test --open-webui")
+        for item in items:
+            if item.get_closest_marker("open_webui"):
+                item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly that the real Open WebUI was asked for and could not be had."""
+    if why := os.environ.get("SCOUT_WITHOUT_OPEN_WEBUI"):
+        terminalreporter.section("NOTHING WAS TRIED AGAINST THE REAL OPEN WEBUI", red=True, bold=True)
+        terminalreporter.write_line(why)
 
 
 @pytest.fixture(autouse=True)

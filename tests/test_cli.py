@@ -21,12 +21,15 @@ from lab.certificates import Authority
 ROOT = Path(__file__).parent.parent
 INV = Path(sys.executable).with_name("inv")
 CHANGING = {
+    "connect-scout",
     "deploy-ollama",
+    "disconnect-scout",
     "drain-host",
     "exec",
     "prune-models",
     "pull-models",
     "release-lock",
+    "remove-embedded-ollama",
     "remove-ollama",
     "restart-ollama",
     "rollback-models",

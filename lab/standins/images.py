@@ -59,6 +59,12 @@ PROGRAMS = {
         played_by={"/bin/ollama": OLLAMA, "/usr/bin/ollama": OLLAMA, "ollama": OLLAMA},
         absent=("curl", "rsync", "ssh"),
     ),
+    "open-webui/open-webui": Program(
+        entrypoint=("/app/backend/start.sh",),
+        environment={"ENV": "prod", "PORT": "8080", "OLLAMA_BASE_URL": "/ollama", "HF_HUB_OFFLINE": "1"},
+        played_by={"/app/backend/start.sh": (f"{STANDINS}/open_webui/start",)},
+        absent=("rsync", "ssh"),
+    ),
     "rancher/mirrored-library-traefik": Program(
         entrypoint=("/entrypoint.sh",),
         played_by={"/entrypoint.sh": (PYTHON, "-m", "lab.standins.ingress")},

@@ -24,6 +24,7 @@ from urllib.parse import quote
 import pytest
 
 from lab.lab import Lab
+from lab.scout import OpenWebUi, Scout
 from tests.journeys.conftest import INV, Operator, Said, assert_proved, assert_told, kubectl, running_pods
 from tests.journeys.test_09_gate import CHANGING, words
 
@@ -418,6 +419,14 @@ OTHERS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def scouts(lab: Lab) -> None:
+    """Each Scout has an Open WebUI, one with an Ollama beside it."""
+    Scout(lab.host("scout-prod-1")).install(OpenWebUi())
+    Scout(lab.host("scout-preprod-1")).install(OpenWebUi(embedded=None))
+
+
+@pytest.mark.usefixtures("scouts")
 @pytest.mark.parametrize("typed", OTHERS, ids=" ".join)
 def test_16_no_other_command_tells_them_either(
     lab: Lab, operator: AtHome, run: Run, password: Sentinel, key: Sentinel, typed: tuple[str, ...]

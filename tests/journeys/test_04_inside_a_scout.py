@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from lab.lab import Lab
+from lab.scout import OpenWebUi, Scout
 from lab.topology import ClusterSpec, HostSpec
 from tests.journeys.conftest import Operator, Said
 
@@ -208,3 +209,27 @@ def test_9_a_scout_without_an_ollama_of_its_own_is_refused(
     assert scout in said.err.splitlines()[0]
     assert re.search(rf"^  why: .*{re.escape(owner)}", said.err, re.MULTILINE), said.err
     assert re.search(rf"^  next: .*{re.escape(next)}", said.err, re.MULTILINE), said.err
+
+
+def test_10_open_webui_is_connected_to_it_in_the_same_run_that_deploys_it(lab: Lab, operator: Operator) -> None:
+    """It used the one beside it; that is retired, and kept."""
+    assert operator.inv("remove-ollama", "--hosts", "scout-dev", "--yes").status == 0
+    scout = Scout(lab.host(HOST))
+    scout.install(OpenWebUi())
+    said = operator.inv("connect-scout", "--hosts", "scout-dev", "--deploy", "--yes")
+    assert said.status == 0, said.err
+    assert "DaemonSet ollama/ollama" in said.err
+    assert f"a chat with tiny:latest was answered, and {URL} saw it" in said.err
+    assert scout.ask("/ollama/config")["OLLAMA_BASE_URLS"] == [URL]
+    assert scout.kubectl("get", "deployment", "ollama", "-o", "jsonpath={.spec.replicas}") == "0"
+    again = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
+    assert "scout-dev: nothing to do, proved" in again.err
+
+
+def test_11_its_volume_goes_by_a_command_of_its_own(lab: Lab, operator: Operator) -> None:
+    said = operator.inv("remove-embedded-ollama", "--hosts", "scout-dev", "--yes")
+    assert said.status == 0, said.err
+    kubectl(lab, "wait", "pvc/ollama", "-n", OPEN_WEBUI, "--for=delete", "--timeout=40s")
+    said = operator.inv("disconnect-scout", "--hosts", "scout-dev", "--yes")
+    assert said.status == 1
+    assert "deployment/ollama has no volume any more" in said.err

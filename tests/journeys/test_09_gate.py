@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import jsonschema
 import pytest
@@ -17,6 +18,7 @@ from invoke import Collection
 import tasks
 from lab import snapshot
 from lab.lab import Lab
+from lab.scout import OpenWebUi, Scout
 from lab.snapshot import Snapshot
 from scout_ollama import audit, results
 from tests.journeys.conftest import ROOT, Operator, kubectl
@@ -39,13 +41,16 @@ HERE = {"fetch-chart", "lab-down", "lab-up", "trust-host"}  # they change this m
 REASON = ("--reason", "a test")
 
 CHANGING = {
+    "connect-scout": ("--hosts", "scout-prod"),
     "deploy-ollama": ("--hosts", "phi"),
+    "disconnect-scout": ("--hosts", "scout-preprod"),
     "drain-host": ("--hosts", "phi:gpu-2", *REASON),
     "exec": ("--hosts", "phi", "--sudo"),
     "install-gpu-operator": ("--hosts", "phi"),
     "prune-models": ("--hosts", "phi", "--keep", "1"),
     "pull-models": ("--hosts", "phi"),
     "release-lock": ("--hosts", "phi", *REASON),
+    "remove-embedded-ollama": ("--hosts", "scout-preprod"),
     "remove-ollama": ("--hosts", "phi"),
     "restart-ollama": ("--hosts", "phi", *REASON),
     "rollback-models": ("--hosts", "phi", "--to", "1"),
@@ -55,8 +60,18 @@ CHANGING = {
     "verify-models": ("--hosts", "phi", "--deep"),
 }
 AFTER = {"exec": ("--", "touch", "/etc/made-by-exec")}
+SCOUTS = ("scout-prod", "scout-preprod")
 HOLDING = ("--timeout", "3600", "--", "sleep", "3600")  # longer than all that is typed meanwhile
-HOLDER = ("exec", "--hosts", "phi:gpu-1", "--sudo", "--yes", "--reason", "thinking", *HOLDING)
+
+
+def holder(hosts: str) -> tuple[str, ...]:
+    """What holds the lock of the cluster of these hosts."""
+    return ("exec", "--hosts", hosts, "--sudo", "--yes", "--reason", "thinking", *HOLDING)
+
+
+def cluster_of(command: str) -> str:
+    """The cluster that a command of these is about."""
+    return CHANGING[command][1].partition(":")[0]
 
 
 def words(command: str, *more: str) -> tuple[str, ...]:
@@ -68,7 +83,8 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     """An operator for whose every command there is something to do.
 
     An upgrade, other values of the GPU operator, a new certificate and a new model are wanted, host 3 is drained, there
-    is a revision and a set of models to go back to, and a node has a model that nobody wants.
+    is a revision and a set of models to go back to, and a node has a model that nobody wants. Both Scouts have an
+    Ollama of their own, and one of them was connected to the shared one.
     """
     directory = tmp_path_factory.mktemp("gate")
     subprocess.run(["cp", "-a", lab.site, directory / "site"], check=True)
@@ -86,6 +102,10 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     operator.edit("phi", lambda phi: phi["ollama"].update(keep_alive="2h"))
     operator.edit("phi", lambda phi: phi["gpu_operator"].update(values={"gfd": {"resources": {}}}))
     want(operator, ["tiny:latest", "small:latest", "gemma4:31b"])
+    for name in SCOUTS:
+        Scout(lab.host(f"{name}-1")).install(OpenWebUi())
+    elsewhere = Operator(directory / "site", directory / "elsewhere")
+    assert elsewhere.inv("connect-scout", "--hosts", "scout-preprod", "--yes").status == 0
     pair = operator.authority.issue(["ollama.phi.example.edu"])
     pair.write(operator.site / "secrets/phi.crt", operator.site / "secrets/phi.key")
     return operator
@@ -99,8 +119,11 @@ def want(operator: Operator, models: list[str]) -> None:
 def held(lab: Lab, site: Operator) -> Iterator[Snapshot]:
     """Somebody else has the lock, and will not let go; what the lab looks like meanwhile."""
     other = Operator(site.site, site.site.parent / "other", "laptop-2")
-    with other.typing(*HOLDER):
-        lab.host("phi-gpu-1").wait_for(lambda: "sleep 3600" in lab.host("phi-gpu-1").run(["ps", "-eo", "args"]).stdout)
+    with ExitStack() as held:
+        for hosts, name in (("phi:gpu-1", "phi-gpu-1"), *((f"{scout}-1", f"{scout}-1") for scout in SCOUTS)):
+            held.enter_context(other.typing(*holder(hosts)))
+            host = lab.host(name)
+            host.wait_for(lambda host=host: "sleep 3600" in host.run(["ps", "-eo", "args"]).stdout)  # type: ignore[misc]
         yield snapshot.take(lab)
 
 
@@ -121,7 +144,7 @@ def test_a_plan_shows_what_would_differ_and_changes_nothing(
 ) -> None:
     said = site.inv(*words(command, "--plan", "--json"))
     assert said.status == 2, said.err
-    plan = json.loads(said.out)["phi"]
+    plan = json.loads(said.out)[cluster_of(command)]
     assert plan["changes"]
     assert all(change["difference"] for change in plan["changes"])
     assert (plan["made"], plan["record"]) == (False, None)
@@ -143,9 +166,10 @@ def test_while_somebody_else_has_the_lock_nothing_is_changed(
 ) -> None:
     said = site.inv(*words(command, "--yes"))
     assert said.status == 1, said.err
-    assert "phi is locked: nothing was begun" in said.err
+    cluster = cluster_of(command)
+    assert f"{cluster} is locked: nothing was begun" in said.err
     assert re.search(r"why: \S+@laptop-2: inv exec .* \(thinking\), since ", said.err)
-    assert "next: inv show-lock --hosts phi" in said.err
+    assert f"next: inv show-lock --hosts {cluster}" in said.err
     assert snapshot.difference(held, snapshot.take(lab)) == []
 
 

@@ -19,6 +19,9 @@ class NoObjects:
     def config_map(self, _namespace: str, _name: str) -> Object | None:
         return None
 
+    def claimed(self, _namespace: str, _claim: str) -> Object | None:
+        return None
+
 
 class Objects(NoObjects):
     """One secret and one config map, both called `s`."""
@@ -103,8 +106,8 @@ def test_a_host_path_of_the_wrong_type(tmp_path: Path, kind: str, noun: str) -> 
 
 
 def test_a_volume_that_this_stand_in_does_not_know() -> None:
-    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "c"}}
-    with pytest.raises(volumes.MountError, match="persistentVolumeClaim is not supported"):
+    volume = {"name": "v", "iscsi": {"targetPortal": "t"}}
+    with pytest.raises(volumes.MountError, match="iscsi is not supported"):
         volumes.set_up(pod(volumes=[volume]), NoObjects())
 
 

@@ -35,7 +35,6 @@ from tests.lab.test_k3s_node_containers import NoObjects, pod
 @pytest.mark.parametrize(
     "source",
     [
-        {"persistentVolumeClaim": {"claimName": "c"}},
         {"nfs": {"server": "s", "path": "/"}},
         {"csi": {"driver": "d"}},
         {"ephemeral": {}},

@@ -92,9 +92,9 @@ def test_no_disruption_budgets(cluster: Cluster, client: Client) -> None:
     assert client.find("v1/pods", "evicted", namespace="team") is None
 
 
-def test_no_exec_attach_port_forward_or_proxy(cluster: Cluster, client: Client) -> None:
+def test_no_attach_port_forward_or_proxy_and_exec_by_websocket_only(cluster: Cluster, client: Client) -> None:
     client.create("v1/pods", pod("closed"))
-    assert "could not find the requested resource" in cluster.refused("exec", "closed", "-n", "team", "--", "true")
+    assert "only WebSocket connections are served" in cluster.refused("exec", "closed", "-n", "team", "--", "true")
     for part in ("attach", "portforward", "proxy", "ephemeralcontainers", "resize"):
         assert answer(cluster, f"/api/v1/namespaces/team/pods/closed/{part}")[0] == 404
 

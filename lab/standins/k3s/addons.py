@@ -1,4 +1,4 @@
-"""What K3s itself puts into a cluster: runtime classes and Traefik, which a HelmChartConfig may change."""
+"""What K3s itself puts into a cluster: runtime and storage classes, and Traefik, which a HelmChartConfig may change."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ import yaml
 
 from lab.standins.images import TRAEFIK_IMAGE
 from lab.standins.k3s.api import Api, ApiError
+from lab.standins.k3s.controllers import local_path
 from lab.standins.k3s.hostinfo import KUBELET_KUBECONFIG
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.objects import Object
@@ -35,6 +36,7 @@ class Addons:
         """Until the world stops."""
         for runtime in RUNTIMES:
             self._api.apply("node.k8s.io/v1/runtimeclasses", runtime_class(runtime))
+        self._api.apply("storage.k8s.io/v1/storageclasses", local_path.storage_class())
         if self._traefik:
             self._api.apply("networking.k8s.io/v1/ingressclasses", ingress_class())
             run_until_stopped(self._world, self._round, ROUND_SECONDS)

@@ -154,13 +154,28 @@ class Container:
         pid = self.pid()
         if pid is None:
             raise ProcessLookupError("container not running")
-        environment = _environment_of(pid)
+        return subprocess.run(
+            self._inside(pid, command),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=_environment_of(pid),
+            check=False,
+        )
+
+    def attach(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start a command inside the container, with pipes. Raises ProcessLookupError when it does not run."""
+        pid = self.pid()
+        if pid is None:
+            raise ProcessLookupError("container not running")
+        pipe = subprocess.PIPE
+        argv, environment = self._inside(pid, command), _environment_of(pid)
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, bufsize=0)
+
+    def _inside(self, pid: int, command: list[str]) -> list[str]:
         argv = PROGRAMS[parse_reference(self.record.image).repository].played(command)
         inside = ["nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/"]
-        inside += [*_same_user(pid), "--"]
-        return subprocess.run(
-            [*inside, *argv], capture_output=True, text=True, timeout=timeout, env=environment, check=False
-        )
+        return [*inside, *_same_user(pid), "--", *argv]
 
     def _signal(self, number: int) -> None:
         pid = self.pid()

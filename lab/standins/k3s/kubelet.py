@@ -14,6 +14,7 @@ COLLECTIONS = (
     "v1/pods",
     "v1/services",
     "v1/namespaces",
+    "v1/persistentvolumes",
     "discovery.k8s.io/v1/endpointslices",
     "networking.k8s.io/v1/networkpolicies",
 )
@@ -29,6 +30,7 @@ class Kubelet:
         self._addresses: dict[str, str] = {}
         self._lock = threading.Lock()
         self._rules: dict[str, str] = {}
+        self._volumes: set[str] = set()
 
     def run(self) -> None:
         """Clean up after pods that went while the service was down, then follow."""
@@ -64,6 +66,13 @@ class Kubelet:
             self._workers[uid].start()
         self._apply_rules()
         self._name_services()
+        self._reclaim_volumes()
+
+    def _reclaim_volumes(self) -> None:
+        names = {name_of(volume) for volume in self._node.world.list("v1/persistentvolumes")}
+        for gone in self._volumes - names:
+            volumes.reclaim(gone)
+        self._volumes = names
 
     def _keep_addresses(self, pods: dict[str, Object]) -> None:
         """The addresses that pods have from an earlier run of the service, before any new pod takes one."""

@@ -1,4 +1,4 @@
-"""What a node answers on port 10250: its pods' logs, and on the first server the cluster's CA for those who join.
+"""What a node answers on port 10250: logs of pods, commands in them, and on the first server the CA for those who join.
 
 Plain HTTP with the cluster's token, where the real one has TLS. The CA is signed with the token: it is fetched before
 anything can be verified.
@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from lab.standins.k3s import remote_command
+from lab.standins.k3s.containers import Container
 from lab.standins.k3s.hostinfo import HostInfo
 from lab.standins.k3s.launch import log_directory
-from lab.standins.k3s.objects import Object
+from lab.standins.k3s.objects import Object, uid_of
 
 PORT = 10250
 FOLLOW_SECONDS = 0.25
@@ -86,8 +88,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(401, b"Unauthorized")
         elif steps[0] == "containerLogs" and len(steps) == 4:
             self._logs(steps[1], steps[2], steps[3], {k: v[-1] for k, v in parse_qs(parts.query).items()})
+        elif steps[0] == "exec" and len(steps) == 4:
+            self._exec(steps[1], steps[2], steps[3], parts.query)
         else:
             self._answer(404, b"404 page not found\n")
+
+    def _exec(self, namespace: str, name: str, container: str, query: str) -> None:
+        pod = self.server.owner.find_pod(namespace, name)
+        found = Container.find(uid_of(pod), container) if pod else None
+        if found is None or not found.alive():
+            self._answer(404, f'unable to upgrade connection: container not found ("{container}")'.encode())
+            return
+        self.close_connection = True
+        remote_command.serve(self, found, query)
 
     def _logs(self, namespace: str, name: str, container: str, options: dict[str, str]) -> None:
         pod = self.server.owner.find_pod(namespace, name)

@@ -26,5 +26,11 @@ class NodeContext:
     def secret(self, namespace: str, name: str) -> Object | None:
         return self.api.get("v1/secrets", namespace, name)
 
+    def claimed(self, namespace: str, claim: str) -> Object | None:
+        """The volume that a claim is bound to; None when it is not, or there is none."""
+        found = self.api.get("v1/persistentvolumeclaims", namespace, claim)
+        name = ((found or {}).get("spec") or {}).get("volumeName")
+        return self.api.get("v1/persistentvolumes", "", name) if name else None
+
     def config_map(self, namespace: str, name: str) -> Object | None:
         return self.api.get("v1/configmaps", namespace, name)

@@ -29,6 +29,7 @@ from lab.standins.k3s.objects import (
 )
 
 MOUNT_RETRY_SECONDS = (0.5, 122.0)  # the first and the longest, doubling
+BINDING_SECONDS = 0.2
 SANDBOX_RETRY_SECONDS = 10.0
 STATUS_RETRY_SECONDS = 1.0
 HOST_NETWORK = Path("/proc/1/ns/net")
@@ -141,6 +142,9 @@ class PodWorker:
         while True:
             try:
                 return volumes.set_up(self._pod, self._node)
+            except volumes.Unbound:
+                self._pause(BINDING_SECONDS)
+                continue
             except volumes.MountError as error:
                 self._emit("FailedMount", str(error), warning=True)
             except ApiError as error:

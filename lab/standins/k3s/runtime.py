@@ -73,8 +73,13 @@ def _private(path: Path, text: str) -> None:
 def import_system_images(store: ImageStore) -> None:
     """What K3s loads from its air-gap archive at every start."""
     for name in SYSTEM_IMAGES:
-        digest = hashlib.sha256(name.encode()).hexdigest()
-        store.add(Image(name, f"sha256:{digest}", f"sha256:{digest[::-1]}", 40_000_000))
+        import_image(store, name)
+
+
+def import_image(store: ImageStore, name: str) -> None:
+    """Have an image without a registry, as from an archive."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    store.add(Image(name, f"sha256:{digest}", f"sha256:{digest[::-1]}", 40_000_000))
 
 
 def hold_lock() -> int:

@@ -1,4 +1,4 @@
-"""A pod's volumes on the node: hostPath with its type check, emptyDir, secret, configMap and projected ones."""
+"""A pod's volumes on the node: hostPath with its type check, local-path, emptyDir, secret, configMap and projected."""
 
 import base64
 import shutil
@@ -11,17 +11,23 @@ from typing import Any, Protocol
 from lab.standins.k3s.objects import Object, annotations_of, labels_of, name_of, namespace_of, uid_of
 
 PODS = Path("/var/lib/kubelet/pods")
+STORAGE = Path("/var/lib/rancher/k3s/storage")
 
 
 class MountError(Exception):
     """A volume cannot be set up; the text is the kubelet's FailedMount message."""
 
 
+class Unbound(Exception):
+    """A claim has no volume yet: the real scheduler would not have placed the pod."""
+
+
 class Objects(Protocol):
-    """Where secrets and config maps come from."""
+    """Where secrets, config maps and claimed volumes come from."""
 
     def secret(self, namespace: str, name: str) -> Object | None: ...
     def config_map(self, namespace: str, name: str) -> Object | None: ...
+    def claimed(self, namespace: str, claim: str) -> Object | None: ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Mount:
 def set_up(pod: Object, objects: Objects) -> dict[str, tuple[Path, bool]]:
     """Prepare every volume: its directory or file on the node by name, and whether it can only be read.
 
-    Raises MountError for the first that fails.
+    Raises MountError for the first that fails, Unbound while a claim waits.
     """
     ready = {}
     for volume in pod["spec"].get("volumes") or []:
@@ -66,6 +72,12 @@ def tear_down(uid: str) -> None:
     shutil.rmtree(PODS / uid, ignore_errors=True)
 
 
+def reclaim(name: str) -> None:
+    """Remove what is stored here of a local-path volume that is gone."""
+    for directory in STORAGE.glob(f"{name}_*"):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 def pods_on_node() -> list[str]:
     """The uids of pods that have volumes here."""
     return [p.name for p in PODS.iterdir()] if PODS.exists() else []
@@ -76,6 +88,8 @@ def _set_up(volume: Object, pod: Object, objects: Objects) -> tuple[Path, bool]:
     match _kind(volume):
         case "hostPath":
             return _host_path(Path(volume["hostPath"]["path"]), volume["hostPath"].get("type") or ""), False
+        case "persistentVolumeClaim":
+            return _claimed(volume["persistentVolumeClaim"], pod, objects)
         case "emptyDir":
             path = directory / "kubernetes.io~empty-dir" / volume["name"]
             path.mkdir(parents=True, exist_ok=True)
@@ -90,6 +104,15 @@ def _set_up(volume: Object, pod: Object, objects: Objects) -> tuple[Path, bool]:
 
 def _kind(volume: Object) -> str:
     return next((key for key in volume if key != "name"), "emptyDir")
+
+
+def _claimed(source: Object, pod: Object, objects: Objects) -> tuple[Path, bool]:
+    found = objects.claimed(namespace_of(pod), source["claimName"])
+    if found is None:
+        raise Unbound(source["claimName"])
+    path = _host_path(Path(found["spec"]["hostPath"]["path"]), "DirectoryOrCreate")
+    path.chmod(0o777)  # as the provisioner's helper makes it
+    return path, bool(source.get("readOnly"))
 
 
 _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.standins.kube import deletion, discovery, forms, logs, openapi, selectors, subresources, watching
+from lab.standins.kube import deletion, discovery, exec, forms, logs, openapi, selectors, subresources, watching
 from lab.standins.kube.errors import Json, method_not_allowed, unknown_path
 from lab.standins.kube.messages import Request, Response
 from lab.standins.kube.place import Place
@@ -14,10 +14,11 @@ ROOT = ("/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/ready
 class Dispatcher:
     """Answers requests from the objects of one cluster."""
 
-    def __init__(self, api: Api, version: str, ask_logs: logs.Logs) -> None:
+    def __init__(self, api: Api, version: str, ask_logs: logs.Logs, ask_exec: exec.Exec) -> None:
         self._api = api
         self._version = version
         self._ask_logs = ask_logs
+        self._ask_exec = ask_exec
 
     def answer(self, request: Request) -> Response:
         """The answer to a request. Raises ApiError for what goes wrong."""
@@ -123,6 +124,10 @@ class Dispatcher:
                 container = logs.container_of(pod, request.query.get("container", ""))
                 options = {name: request.query[name] for name in logs.OPTIONS if name in request.query}
                 return Response(stream=self._ask_logs(pod, container, options), media_type="text/plain")
+            case "exec", "GET" | "POST":
+                pod = api.get(place)
+                container = exec.allowed(pod, request.query.get("container", ""))
+                return Response(handed_on=self._ask_exec(pod, container, request.raw_query, request.headers))
             case "eviction", "POST":
                 # kubectl drain sends protobuf, which is not read: an Eviction that names its pod, as the path does.
                 wanted = request.options.get("deleteOptions") or {}

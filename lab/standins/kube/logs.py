@@ -39,7 +39,7 @@ def from_kubelet(node_of: Callable[[str], Json | None], token: str, *, timeout: 
         metadata, node_name = pod["metadata"], pod["spec"].get("nodeName")
         if not node_name:
             raise bad_request(f"pod {metadata['name']} does not have a host assigned")
-        address, port = _kubelet(node_of(node_name), node_name)
+        address, port = kubelet(node_of(node_name), node_name)
         path = f"/containerLogs/{metadata['namespace']}/{metadata['name']}/{container}"
         if options:
             path += "?" + urlencode(options)
@@ -72,7 +72,8 @@ def _pieces(connection: http.client.HTTPConnection, response: http.client.HTTPRe
         connection.close()
 
 
-def _kubelet(node: Json | None, name: str) -> tuple[str, int]:
+def kubelet(node: Json | None, name: str) -> tuple[str, int]:
+    """Address and port of a node's kubelet. Raises ApiError when there is none."""
     if node is None:
         raise ApiError(404, "NotFound", f'nodes "{name}" not found')
     status = node.get("status", {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,7 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    raw_query: str = ""
 
     @property
     def accept(self) -> str:
@@ -92,10 +94,11 @@ class Request:
 
 @dataclass
 class Response:
-    """One answer: a body, or pieces that are sent as they come."""
+    """One answer: a body, pieces that are sent as they come, or a connection to whoever answers instead."""
 
     body: Json | str = ""
     code: int = 200
     warnings: list[str] = field(default_factory=list)
     stream: Iterator[bytes] | None = None
     media_type: str = "application/json"
+    handed_on: socket.socket | None = None

@@ -68,7 +68,7 @@ WORKLOAD = ("all",)
 BUILTIN = (
     Resource("", "v1", "Namespace", "namespaces", False, ("ns",), subresources=STATUS),
     Resource("", "v1", "Node", "nodes", False, ("no",), subresources=STATUS),
-    Resource("", "v1", "Pod", "pods", True, ("po",), WORKLOAD, ("binding", "eviction", "log", "status")),
+    Resource("", "v1", "Pod", "pods", True, ("po",), WORKLOAD, ("binding", "eviction", "exec", "log", "status")),
     Resource("", "v1", "Service", "services", True, ("svc",), WORKLOAD, STATUS),
     Resource("", "v1", "Endpoints", "endpoints", True, ("ep",), singular="endpoints"),
     Resource("", "v1", "Secret", "secrets"),

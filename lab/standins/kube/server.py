@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lab.standins.kube import bootstrap, tls
+from lab.standins.kube import bootstrap, exec, tls
 from lab.standins.kube.client import Client
 from lab.standins.kube.deletion import Collector
 from lab.standins.kube.dispatch import Dispatcher
@@ -48,7 +48,12 @@ class Server:
         self.files = files
         self.store = Store(data / "objects.sqlite")
         self.api = Api(self.store, Resources())
-        self.dispatcher = Dispatcher(self.api, version, ask_logs or from_kubelet(self._node, kubelet_token))
+        self.dispatcher = Dispatcher(
+            self.api,
+            version,
+            ask_logs or from_kubelet(self._node, kubelet_token),
+            exec.from_kubelet(self._node, kubelet_token),
+        )
         bootstrap.ensure(self.api)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(files.certificate, files.key)
@@ -172,7 +177,10 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:  # a fault of the stand-in must reach whoever tests with it
             self.log_error("%s %s: %r", self.command, self.path, error)
             response = Response(internal(f"stand-in fault: {error!r}").status, 500)
-        if response.stream is None:
+        if response.handed_on is not None:
+            self.close_connection = True
+            exec.relay(self.connection, response.handed_on)
+        elif response.stream is None:
             self._send_whole(response)
         else:
             self._send_stream(response)
@@ -192,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        return Request(self.command, unquote(url.path), query, headers, body)
+        return Request(self.command, unquote(url.path), query, headers, body, url.query)
 
     def _chunks(self) -> bytes:
         """A body sent in chunks."""

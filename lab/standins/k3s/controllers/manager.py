@@ -10,10 +10,12 @@ from lab.standins.k3s.controllers import (
     endpoints,
     helm_chart,
     job,
+    local_path,
     nodes,
     scheduler,
     service_accounts,
     service_lb,
+    statefulset,
 )
 from lab.standins.k3s.journal import log
 from lab.standins.k3s.objects import Object, name_of, namespace_of
@@ -31,6 +33,9 @@ COLLECTIONS = (
     "apps/v1/deployments",
     "apps/v1/replicasets",
     "apps/v1/controllerrevisions",
+    statefulset.COLLECTION,
+    local_path.CLAIMS,
+    local_path.VOLUMES,
     "batch/v1/jobs",
     helm_chart.COLLECTION,
     helm_chart.CONFIGS,
@@ -62,9 +67,11 @@ class Manager:
             self._daemon_sets,
             self._deployments,
             self._replica_sets,
+            self._stateful_sets,
             self._helm_charts,
             self._jobs,
             self._scheduler,
+            self._claims,
             self._services,
             self._namespaces,
         ):
@@ -106,6 +113,19 @@ class Manager:
         return self._each(
             deployment.REPLICA_SETS, lambda r: deployment.reconcile_replica_set(r, self._world.list("v1/pods"))
         )
+
+    def _stateful_sets(self) -> Iterator[Decision]:
+        w = self._world
+        return self._each(
+            statefulset.COLLECTION, lambda s: statefulset.reconcile(s, w.list("v1/pods"), w.list(local_path.CLAIMS))
+        )
+
+    def _claims(self) -> Iterator[Decision]:
+        w = self._world
+        yield from self._each(
+            local_path.CLAIMS, lambda c: local_path.reconcile(c, w.list(local_path.VOLUMES), w.list("v1/pods"))
+        )
+        yield from self._each(local_path.VOLUMES, lambda v: local_path.reclaim(v, w.list(local_path.CLAIMS)))
 
     def _helm_charts(self) -> Iterator[Decision]:
         w, now = self._world, time.monotonic()

@@ -1,0 +1,127 @@
+"""What there is of Open WebUI on a Scout: from Kubernetes, and from inside its pod what it says itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from scout_ollama.errors import Trouble
+from scout_ollama.facts import facts_script, parse_sections
+from scout_ollama.inventory import ScoutCluster
+from scout_ollama.open_webui import needs, record, workload
+from scout_ollama.open_webui.configuration import Connection, Embedding, Json
+from scout_ollama.open_webui.needs import Need
+from scout_ollama.open_webui.record import Before
+from scout_ollama.open_webui.session import Session
+from scout_ollama.open_webui.workload import Embedded, Workload
+from scout_ollama.remote import Reader
+
+OLDEST = (0, 10)
+"""From here on the configuration is a row for each setting, read for every request, so a change holds at once."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What Kubernetes says; ``consumers`` are others that have an Ollama's URL, by what they are."""
+
+    workload: Workload
+    embedded: Embedded | None
+    consumers: Mapping[str, str]
+    before: Before | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """All of it; ``environment`` is what the process has, also from elsewhere than its container's entries."""
+
+    installed: Installed
+    version: str
+    connection: Connection
+    embedding: Embedding
+    needs: Sequence[Need]
+    environment: Mapping[str, str]
+
+    @property
+    def workload(self) -> Workload:
+        """Open WebUI."""
+        return self.installed.workload
+
+    def with_connection(self, connection: Connection, embedding: Embedding) -> Found:
+        """The same after a change."""
+        return replace(self, connection=connection, embedding=embedding)
+
+
+def read_installed(remote: Reader, scout: ScoutCluster) -> Installed:
+    """Read what Kubernetes says.
+
+    Raises:
+        Trouble: the host or the cluster cannot be asked, or there is no Open WebUI.
+    """
+    namespace = scout.open_webui.namespace
+    sections = parse_sections(
+        remote.read(facts_script("open-webui-facts"), namespace, record.RECORDS, sudo=True).stdout
+    )
+    if not sections["objects"].ok:
+        raise Trouble(
+            "the cluster cannot be asked about Open WebUI",
+            host=remote.host.name,
+            why=sections["objects"].text.strip(),
+            next="sudo k3s kubectl get nodes",
+        )
+    objects = json.loads(sections["objects"].text)["items"]
+    volumes = json.loads(sections["volumes"].text)["items"] if sections["volumes"].ok else []
+    lines = [line.split("\t") for line in sections["consumers"].text.splitlines() if sections["consumers"].ok]
+    return Installed(
+        workload=workload.find(objects, namespace),
+        embedded=workload.embedded(objects, volumes),
+        consumers={parts[0]: parts[1] for parts in lines if len(parts) == 2 and parts[1]},
+        before=record.parse(sections["record"].text, remote.host.name) if sections["record"].ok else None,
+    )
+
+
+def read(remote: Reader, session: Session, scout: ScoutCluster) -> Found:
+    """Read everything.
+
+    Raises:
+        Trouble: something cannot be asked, or this Open WebUI cannot be changed from outside for good.
+    """
+    installed = read_installed(remote, scout)
+    said: Json = session.ask(remote, installed.workload, {"do": "facts"})[0]
+    _require_version(remote, said["version"])
+    _require_persistence(remote, said["environment"])
+    embedding = Embedding(said["embedding"])
+    return Found(
+        installed=installed,
+        version=said["version"],
+        connection=Connection.of(said["connection"]),
+        embedding=embedding,
+        needs=needs.of(said["defaults"], said["tasks"], said["presets"], embedding),
+        environment=said["environment"],
+    )
+
+
+def _require_version(remote: Reader, version: str) -> None:
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers < OLDEST:
+        raise Trouble(
+            f"Open WebUI {version or 'of unknown version'} is too old to be connected from here",
+            host=remote.host.name,
+            why="before 0.10 the configuration is one document that each replica keeps in memory: a change holds in one"
+            " replica and is lost in the others",
+            next="upgrade Scout, which has 0.11.0; until then: Admin Settings, Connections, in Open WebUI",
+        )
+
+
+def _require_persistence(remote: Reader, environment: Mapping[str, str]) -> None:
+    for name, bad, why in (
+        ("ENABLE_PERSISTENT_CONFIG", "false", "what is saved is lost at the next start"),
+        ("RESET_CONFIG_ON_START", "true", "all that was ever saved is deleted at every start"),
+    ):
+        if environment.get(name, "").lower() == bad:
+            raise Trouble(
+                f"Open WebUI has {name}={environment[name]}",
+                host=remote.host.name,
+                why=f"with it {why}",
+                next=f"take {name} out of Scout's values for Open WebUI, deploy Scout, then the same command again",
+            )
