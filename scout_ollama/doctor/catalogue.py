@@ -184,6 +184,11 @@ CHECKS = (
         "who may reach Ollama does, and nobody else",
         "Every way in is tried from every other host of the site. inv check-access shows each.",
     ),
+    Check(
+        "open-webui",
+        "Open WebUI uses the Ollama that the inventory says, and reaches it",
+        "As it says itself: what is saved in its database counts, and neither its environment nor the chart's values.",
+    ),
 )
 
 ORDER = {check.id: at for at, check in enumerate(CHECKS)}

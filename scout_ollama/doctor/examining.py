@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from scout_ollama import checks, facts, manifests, survey
 from scout_ollama.checks import Finding
@@ -13,11 +14,14 @@ from scout_ollama.facts import ClusterFacts
 from scout_ollama.fleet import Fleet
 from scout_ollama.gpu_operator import installing, ladder, release, state
 from scout_ollama.gpu_operator.release import Release
-from scout_ollama.inventory import Cluster, OllamaCluster, Site, StagingCluster
+from scout_ollama.inventory import Cluster, OllamaCluster, ScoutCluster, Site, StagingCluster
 from scout_ollama.job import Job, Troubles
 from scout_ollama.manifests import KubeObject
 from scout_ollama.models import place, stored
 from scout_ollama.models import survey as models_survey
+from scout_ollama.open_webui import looking
+from scout_ollama.open_webui.session import Session
+from scout_ollama.open_webui.workload import NotThere
 from scout_ollama.remote import Reader
 
 HOST = ("clock", "disk", "curl", "k3s", "registries")
@@ -46,6 +50,8 @@ def _looks(job: Job) -> Iterator[Look]:
     yield from _hosts(job, away)
     if isinstance(cluster, StagingCluster):
         yield _share(job, cluster, away)
+    if isinstance(cluster, ScoutCluster):
+        yield _open_webui(job, cluster, away)
     if not cluster.runs_ollama:
         return
     try:
@@ -94,6 +100,23 @@ def _share(job: Job, staging: StagingCluster, away: Troubles) -> Look:
     troubles = [*found.failed.values()]
     troubles += [models_survey.no_share(where, store.flaw) for store in found.ok.values() if store.flaw]
     return Look(["share"], [server], [finding("share", server, trouble) for trouble in troubles])
+
+
+def _open_webui(job: Job, scout: ScoutCluster, away: Troubles) -> Look:
+    """What Open WebUI says that it uses."""
+    server, next = job.servers[0], f"inv connect-scout --hosts {scout.name} --plan"
+    if server in away:
+        return Look(["open-webui"], [scout.name], blocked={scout.name: not_asked(away)[server]})
+    try:
+        looked = job.on_first_server(lambda remote: looking.look(remote, job.site, scout, Session()))
+    except NotThere as trouble:
+        status: checks.Status = "warn"  # Scout may not be deployed yet
+        return Look(["open-webui"], [scout.name], [replace(finding("open-webui", None, trouble), status=status)])
+    except Trouble as trouble:
+        return Look(["open-webui"], [scout.name], [finding("open-webui", None, trouble)])
+    findings = [Finding("open-webui", None, "it uses another Ollama", "\n".join(looked.drift), next)]
+    silent = [Finding("open-webui", None, f"it does not reach {scout.ollama_host}", looked.silent, next)]
+    return Look(["open-webui"], [scout.name], (findings if looked.drift else []) + (silent if looked.silent else []))
 
 
 def _without_api(job: Job, trouble: Trouble) -> Iterator[Look]:

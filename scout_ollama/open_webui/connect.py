@@ -13,7 +13,17 @@ from scout_ollama.inventory import Cluster, ScoutCluster, Site
 from scout_ollama.inventory.models import OllamaMode
 from scout_ollama.job import Job, Troubles
 from scout_ollama.manifests import KubeObject
-from scout_ollama.open_webui import changes, configuration, facts, needs, notes, ollama, preflight, proving, record
+from scout_ollama.open_webui import (
+    changes,
+    facts,
+    needs,
+    notes,
+    ollama,
+    preflight,
+    proving,
+    record,
+    wanting,
+)
 from scout_ollama.open_webui import target as targets
 from scout_ollama.open_webui import workload as workloads
 from scout_ollama.open_webui.facts import Found
@@ -91,7 +101,7 @@ class _Connecting:
 
     def _later(self, found: Found, ground: Proposal) -> Stage:
         """What follows when the Scout's own Ollama serves: it cannot be tried before."""
-        wanted = self._wanted(found)
+        wanted = wanting.wanted(self.target, found)
         lines = (*found.connection.lines(wanted.connection), *found.embedding.lines(wanted.embedding))
         expected = Expected(None, f"connect Open WebUI to {self.target.url}", lines) if lines else None
 
@@ -104,28 +114,9 @@ class _Connecting:
 
         return Stage("connect", (expected,) if expected else (), settle=settle)
 
-    def _wanted(self, found: Found) -> Wanted:
-        connection, embedding, url = found.connection, found.embedding, self.target.url
-        if url is None:
-            return Wanted(self.target, replace(connection, enabled=False), embedding)
-        return Wanted(
-            self.target,
-            configuration.connected(connection, url, lambda old: self._is_replaced(old, found)),
-            embedding.at(url) if embedding.uses_ollama and embedding.url != url else embedding,
-            found.needs,
-        )
-
-    def _is_replaced(self, url: str, found: Found) -> bool:
-        """Whether a saved connection is one that this project or Scout's own deploy made, and nobody by hand."""
-        plain = url.rstrip("/")
-        installed = found.installed
-        return plain in (self.target.url, *self.target.known_urls) or workloads.is_address_of(
-            url, installed.embedded, installed.workload.namespace
-        )
-
     def _stages(self, found: Found) -> Sequence[Stage]:
         """Return what is to be done, in the order in which nothing is ever worse than before."""
-        wanted, workload = self._wanted(found), found.workload
+        wanted, workload = wanting.wanted(self.target, found), found.workload
         way = self._way(found) if self.target.url else Way()
         made: list[Stage] = [*self._trust(found, way)]
         moves = (found.connection, wanted.connection) if found.connection != wanted.connection else None
@@ -226,7 +217,7 @@ class _Connecting:
 
     def _prove(self, found: Found) -> Proved:
         proved = Proved(self.job.say)
-        wanted = self._wanted(found)
+        wanted = wanting.wanted(self.target, found)
 
         def check(remote: Reader) -> tuple[str, list[str]]:
             workload = facts.read_installed(remote, self.scout).workload

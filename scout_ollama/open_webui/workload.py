@@ -65,16 +65,20 @@ class Workload:
         return self.environment.get(name, {}).get("value")
 
 
+class NotThere(Trouble):
+    """There is no Open WebUI where it should be, or more than one."""
+
+
 def find(objects: Sequence[KubeObject], namespace: str) -> Workload:
     """Return Open WebUI's workload.
 
     Raises:
-        Trouble: there is none, or more than one.
+        NotThere: there is none, or more than one.
     """
     found = [obj for obj in objects if obj["kind"] in KINDS and _container(obj)]
     if len(found) != 1:
         names = ", ".join(f"{obj['kind']} {obj['metadata']['name']}" for obj in found)
-        raise Trouble(
+        raise NotThere(
             f"there is no Open WebUI in namespace {namespace}"
             if not found
             else f"there are several Open WebUIs: {names}",

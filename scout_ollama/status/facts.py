@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -16,6 +16,9 @@ from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Cluster, Host, OllamaCluster, ScoutCluster, Site, StagingCluster
 from scout_ollama.lock import STATE
 from scout_ollama.manifests import KubeObject
+from scout_ollama.open_webui import looking
+from scout_ollama.open_webui.looking import Looked
+from scout_ollama.open_webui.session import Session
 from scout_ollama.pods import is_running, on_node
 from scout_ollama.proving import authorised_scouts, node_addresses
 from scout_ollama.remote import Reader
@@ -43,6 +46,7 @@ class HostNow:
     gpus: Section | None = None
     gpu_memory: tuple[tuple[int, int], ...] = ()
     kept: State = field(default_factory=lambda: State(None, [], []))
+    open_webui: Looked | Trouble | None = None
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,17 @@ class SiteFacts:
         return on_node(host.node, [pod for pod in ours if _is_in(cluster, pod)])
 
 
-def read(site: Site, selected: Iterable[Host], fleet: Fleet) -> SiteFacts:
-    """Read the selected hosts, and those that it takes to tell about their clusters."""
+def read(site: Site, selected: Iterable[Host], fleet: Fleet, sessions: Mapping[str, Session]) -> SiteFacts:
+    """Read the selected hosts, and those that it takes to tell about their clusters.
+
+    ``sessions`` are the conversations with the Open WebUI of each Scout: it lets nobody sign in for every reading.
+    """
     taken, began = audit.now(), time.monotonic()
     clusters = site.clusters_of(selected := list(selected))
     names = dict.fromkeys([host.name for host in selected] + [cluster.servers[0] for cluster in clusters])
     askers = {cluster.name: _authorised(site, cluster) for cluster in clusters}
     names |= dict.fromkeys(host for hosts in askers.values() for host in hosts[:_ASKERS])
-    asked = fleet.read(lambda remote: _read_host(site, remote), names)
+    asked = fleet.read(lambda remote: _read_host(site, remote, sessions), names)
     facts = SiteFacts(taken, 0, asked.ok, asked.failed)
 
     pods = {name: question for name in asked.ok if (question := _about_pod(site, facts, name))}
@@ -110,7 +117,19 @@ def _authorised(site: Site, cluster: Cluster) -> list[str]:
     return [host.name for host in authorised_scouts(site, cluster)] if isinstance(cluster, OllamaCluster) else []
 
 
-def _read_host(site: Site, remote: Reader) -> HostNow:
+def _read_host(site: Site, remote: Reader, sessions: Mapping[str, Session]) -> HostNow:
+    host = remote.host
+    now = _read_state(site, remote)
+    cluster = site.clusters[host.cluster]
+    if not isinstance(cluster, ScoutCluster) or host.name != cluster.servers[0]:
+        return now
+    try:
+        return replace(now, open_webui=looking.look(remote, site, cluster, sessions[cluster.name]))
+    except Trouble as trouble:
+        return replace(now, open_webui=trouble)
+
+
+def _read_state(site: Site, remote: Reader) -> HostNow:
     host = remote.host
     cluster = site.clusters[host.cluster]
     runs_ollama = cluster.runs_ollama is not None

@@ -11,6 +11,7 @@ from scout_ollama import files, report
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Site
+from scout_ollama.open_webui.session import Session
 from scout_ollama.status import facts
 from scout_ollama.status.document import SiteStatus
 from scout_ollama.status.site import judge
@@ -28,10 +29,11 @@ def show(site: Site, selector: str, *, as_json: bool, watch: bool, html: str) ->
     if watch and as_json:
         raise Trouble("--watch is for people", why="a program takes a reading when it wants one", next="leave one out")
     hosts = site.select(selector)
+    sessions = {name: Session() for name in site.clusters}
     with Fleet(site) as fleet:
 
         def read() -> SiteStatus:
-            status = judge(site, hosts, facts.read(site, hosts, fleet))
+            status = judge(site, hosts, facts.read(site, hosts, fleet, sessions))
             if html:
                 _write_page(status, Path(html), EVERY_SECONDS if watch else None)
             return status

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Cluster, Host, OllamaCluster, ScoutCluster, Site
 from scout_ollama.models import locked
+from scout_ollama.open_webui.looking import Looked
+from scout_ollama.open_webui.workload import NotThere
 from scout_ollama.state import State as Kept
 from scout_ollama.status import document, models, runs
-from scout_ollama.status.cells import broken, ok, unknown
+from scout_ollama.status.cells import broken, ok, unknown, warn
 from scout_ollama.status.document import Cell, ClusterStatus, NodeStatus, ScoutStatus, SiteStatus, worst
 from scout_ollama.status.endpoint import Endpoint
 from scout_ollama.status.facts import SiteFacts
@@ -70,15 +73,33 @@ def _kept(facts: SiteFacts, cluster: Cluster) -> Kept | None:
 
 def _scout(site: Site, scout: ScoutCluster, nodes: Iterable[NodeStatus], facts: SiteFacts) -> ScoutStatus:
     shared = site.ollama_cluster_of(scout)
+    server = facts.hosts.get(scout.servers[0])
+    looked = server.open_webui if server else None
     return ScoutStatus(
         mode=scout.ollama_mode,
         uses=shared.name if shared else None,
         wanted_url=scout.ollama_host,
-        # Open WebUI's own word comes here once it is asked.
-        effective_url=None,
-        open_webui=None,
+        effective_url=", ".join(looked.urls) if isinstance(looked, Looked) else None,
+        open_webui=_open_webui(scout, looked),
         works=_works(scout, list(nodes), facts),
     )
+
+
+def _open_webui(scout: ScoutCluster, looked: Looked | Trouble | None) -> Cell | None:
+    """What Open WebUI says itself; None where its host does not answer, which is told elsewhere."""
+    next = f"inv connect-scout --hosts {scout.name} --plan"
+    match looked:
+        case None:
+            return None
+        case NotThere():
+            return warn("not there", looked.what, why=looked.why, next=looked.next)
+        case Trouble():
+            return broken("cannot be asked", looked.what, why=looked.why, next=looked.next)
+    if looked.drift:
+        return broken("another Ollama", "Open WebUI uses another Ollama", why="\n".join(looked.drift), next=next)
+    if looked.silent:
+        return broken("no answer", f"Open WebUI does not reach {scout.ollama_host}", why=looked.silent, next=next)
+    return ok(f"{looked.version}, as wanted")
 
 
 def _works(scout: ScoutCluster, nodes: list[NodeStatus], facts: SiteFacts) -> Cell:

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from lab.certificates import Authority
+from scout_ollama.errors import Trouble
 from scout_ollama.facts import Section, Space
 from scout_ollama.manifests import DRAINED
 from scout_ollama.models import locked
+from scout_ollama.open_webui.looking import Looked
+from scout_ollama.open_webui.workload import NotThere
 from scout_ollama.status.document import Problem, State
 from scout_ollama.store import ModelName
 from tests.status import readings
@@ -317,3 +320,38 @@ def test_a_part_of_the_site_tells_of_that_part(reading: Reading) -> None:
     stops(reading, TWO)
     assert reading.judged("phi:gpu-1").problems == []
     assert [node.host for node in reading.judged("phi:gpu-1").clusters[0].nodes] == [ONE]
+
+
+# -- what Open WebUI says itself
+
+
+@pytest.mark.parametrize(
+    ("looked", "state", "text", "url"),
+    [
+        (
+            Looked("0.11.0", ("https://ollama.phi.example.edu",)),
+            "ok",
+            "0.11.0, as wanted",
+            "https://ollama.phi.example.edu",
+        ),
+        (
+            Looked("0.11.0", ("http://ollama:11434",), ("~ connection: http://ollama:11434 → https://…",)),
+            *("broken", "another Ollama", "http://ollama:11434"),
+        ),
+        (
+            Looked("0.11.0", ("https://ollama.phi.example.edu",), silent="HTTP 500"),
+            *("broken", "no answer", "https://ollama.phi.example.edu"),
+        ),
+        (NotThere("there is no Open WebUI in namespace scout-analytics"), "warn", "not there", None),
+        (Trouble("Open WebUI does not take the password"), "broken", "cannot be asked", None),
+    ],
+)
+def test_what_open_webui_says_itself_is_shown(
+    looked: Looked | Trouble, state: str, text: str, url: str | None, reading: Reading
+) -> None:
+    reading.change("scout-prod-1", open_webui=looked)
+    (cluster,) = [found for found in reading.judged().clusters if found.cluster == "scout-prod"]
+    assert cluster.scout
+    assert cluster.scout.open_webui
+    assert (cluster.scout.open_webui.state, cluster.scout.open_webui.text) == (state, text)
+    assert cluster.scout.effective_url == url

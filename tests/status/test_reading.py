@@ -14,6 +14,10 @@ import pytest
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Host, Site
+from scout_ollama.open_webui import looking
+from scout_ollama.open_webui.looking import Looked
+from scout_ollama.open_webui.session import Session
+from scout_ollama.open_webui.workload import NotThere
 from scout_ollama.remote import Script
 from scout_ollama.remote.protocol import Result
 from scout_ollama.status import facts
@@ -22,6 +26,16 @@ from tests import samples
 from tests.status import readings
 
 ASKER, OTHER = "scout-preprod-1", "scout-prod-1"
+
+
+@pytest.fixture(autouse=True)
+def no_open_webui(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Open WebUI says is asked by scripts of its own, which are not what is looked at here."""
+
+    def look(*_: object) -> Looked:
+        raise NotThere("there is no Open WebUI in namespace scout-analytics")
+
+    monkeypatch.setattr(looking, "look", look)
 
 
 @dataclass
@@ -36,7 +50,7 @@ class Hosts:
 
     def read(self, site: Site, selector: str) -> SiteFacts:
         with Fleet(site, self.connect) as fleet:
-            return facts.read(site, site.select(selector), fleet)
+            return facts.read(site, site.select(selector), fleet, defaultdict(Session))
 
     def second(self, host: str) -> tuple[str, ...]:
         """What a host was asked in the second round; nothing, if it was not."""
