@@ -219,7 +219,7 @@ def test_the_audit_has_a_line_for_every_run(site: Operator) -> None:
         ("release-lock", "laptop-1", "done"),
     ]
     assert all(run.revision and run.who and run.plan for run in runs)
-    assert runs[0].made == runs[0].changes > 0
+    assert runs[0].made >= runs[0].changes > 0  # what is settled on the way is more than what was planned
     assert [run.kept for run in runs] == [1, None, 2, None, None, None, None]
     assert [run.undo for run in runs[:4]] == [
         "inv remove-ollama --hosts phi",
