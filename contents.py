@@ -89,13 +89,12 @@ def _entry(name: str, task: Command, shared: Mapping[str, str]) -> str:
     own, common = [], []
     for argument in task.get_arguments():
         option = str(argument.name).strip("_").replace("_", "-")
-        help = task.help.get(option) or task.help[option.replace("-", "_")]
-        if shared.get(option) == help:
+        if shared.get(option) == argument.help:
             common.append(f"`--{option}`" + (f" (`{argument.default}`)" if argument.default else ""))
         else:
             kind = {str: "=STRING", int: "=INT"}.get(argument.kind, "")
             default = f" (`{argument.default}`)" if argument.default else ""
-            own.append(f"| `--{option}{kind}`{default} | {help} |\n")
+            own.append(f"| `--{option}{kind}`{default} | {argument.help} |\n")
     table = "\n| option | |\n|---|---|\n" + "".join(own) if own else ""
     line = f"\nAlso {', '.join(common)}.\n" if common else ""
     return f"\n### {name}\n\n{_summary(task)}\n{table}{line}"
