@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from invoke import Context, Exit, task
 from invoke.main import program
 
-import contents
+from manual import commands
 
 if TYPE_CHECKING:
     from scout_ollama.inventory import Site
@@ -38,7 +38,7 @@ HELP = {
     "html": "file to write a page to, for a wall or a mail; with --watch again and again",
 }
 READS = ("hosts", "site", "json")
-program.list_flat = functools.partial(contents.list_by_group, program)  # type: ignore[method-assign]
+program.list_flat = functools.partial(commands.list_by_group, program)  # type: ignore[method-assign]
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:

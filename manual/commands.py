@@ -1,6 +1,6 @@
 """The commands by what an operator does: ``inv --list`` as a table of contents, and docs/commands.md.
 
-``python -m contents > docs/commands.md`` writes the page anew.
+``python -m manual.commands > docs/commands.md`` writes the page anew.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HEAD = """\
 # Commands
 
 `inv --list` shows them by what you do, `inv COMMAND --help` shows one. This page is made of the same help:
-`python -m contents > docs/commands.md`.
+`python -m manual.commands > docs/commands.md`.
 
 `--hosts` takes clusters, environments, kinds, hosts and globs, with commas; `phi:gpu-1` narrows.
 [What a changing command asks, and what undoes it](gate.md). [What its messages mean](errors.md).
