@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ def page() -> str:
     return "".join(parts)
 
 
+@functools.cache
 def by_subject() -> dict[str, list[Message]]:
     """Return every message of the code, under what its module is about."""
     modules = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
@@ -76,12 +78,14 @@ def _parameters(function: ast.FunctionDef) -> list[str]:
 
 
 def _constructor(node: ast.ClassDef) -> list[str]:
+    """What it is made with: the parameters of its own constructor, or the fields of a dataclass."""
     for part in node.body:
         if isinstance(part, ast.FunctionDef) and part.name == "__init__":
             return _parameters(part)
-    return [
-        part.target.id for part in node.body if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
-    ]
+    if not node.decorator_list:
+        return []
+    fields = [part.target for part in node.body if isinstance(part, ast.AnnAssign)]
+    return [field.id for field in fields if isinstance(field, ast.Name)]
 
 
 def _raised(module: ast.Module, signatures: Signatures) -> Iterator[Message]:
