@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,35 @@ def test_the_page_of_errors_does_not_drift() -> None:
 def test_messages_are_found_however_they_are_made(what: str) -> None:
     found = [message.what for messages in errors.by_subject().values() for message in messages]
     assert what in found
+
+
+# -- environment, exit status, fields
+
+
+def test_every_environment_variable_has_an_entry() -> None:
+    sources = [ROOT / "tasks.py", *(ROOT / "scout_ollama").rglob("*.py"), *(ROOT / "lab").glob("*.py")]
+    read = re.compile(r"environ(?:\.get\(|\[)\"(\w+)\"")
+    named = {name for source in sources for name in read.findall(source.read_text())}
+    assert {"SCOUT_SITE", "XDG_STATE_HOME", "NO_COLOR"} <= named
+    assert named <= entries("Environment variables")
+
+
+def test_every_exit_status_has_an_entry() -> None:
+    """Whatever returns an int that is written there; a command that raises ends with 1."""
+    modules = [ast.parse(path.read_text()) for path in (ROOT / "scout_ollama").rglob("*.py")]
+    functions = [node for module in modules for node in ast.walk(module) if isinstance(node, ast.FunctionDef)]
+    statuses = [node for function in functions if returns_int(function) for node in ast.walk(function)]
+    returned = [node.value for node in statuses if isinstance(node, ast.Return)]
+    branches = [[node.body, node.orelse] if isinstance(node, ast.IfExp) else [node] for node in returned]
+    found = {str(node.value) for nodes in branches for node in nodes if isinstance(node, ast.Constant)}
+    assert found == entries("Exit status")
+
+
+def returns_int(function: ast.FunctionDef) -> bool:
+    return isinstance(function.returns, ast.Name) and function.returns.id == "int"
+
+
+def entries(section: str) -> set[str]:
+    """The first column of a section's table."""
+    text = (DOCS / "environment.md").read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return {name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`(.*?)`", row)}
