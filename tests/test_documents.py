@@ -83,3 +83,27 @@ def entries(section: str) -> set[str]:
     """The first column of a section's table."""
     text = (DOCS / "environment.md").read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
     return {name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`(.*?)`", row)}
+
+
+# -- what holds for all of them
+
+PAGES = [path for path in sorted(ROOT.rglob("*.md")) if ".venv" not in path.parts]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|mailto:)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 100
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_names_exists(page: Path) -> None:
+    """In blocks and between backticks; what a page says of options, ``--help`` and the runbooks' test know better."""
+    text = page.read_text()
+    code = "\n".join(re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL) + re.findall(r"`(inv [^`]+)`", text))
+    named = set(re.findall(r"\binv ([a-z][-a-z]+)", code))
+    assert named <= set(Collection.from_module(tasks).task_names)
