@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from invoke import Collection
+from invoke import Collection, Context, task
 
 import tasks
 from manual import commands, errors
+from tests.test_cli import typed
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -27,6 +28,23 @@ def test_the_page_of_commands_does_not_drift() -> None:
 def test_every_command_has_its_place_in_the_contents_and_no_other_has() -> None:
     placed = [name for names in commands.CONTENTS.values() for name in names]
     assert sorted(placed) == sorted(Collection.from_module(tasks).task_names), "edit CONTENTS in manual/commands.py"
+
+
+def test_the_list_of_commands_is_a_table_of_contents() -> None:
+    said = typed("--list")
+    assert said.status == 0
+    titles = [line.strip() for line in said.out.splitlines() if re.match(r"  \S", line)]
+    assert titles == [*commands.CONTENTS]
+    assert re.search(r"^  Models\n    pull-models  +Bring the declared models", said.out, re.MULTILINE)
+
+
+def test_what_nobody_placed_is_listed_last() -> None:
+    def new_thing(_: Context) -> None:
+        """Do it."""
+
+    collection = Collection()
+    collection.add_task(task(new_thing))
+    assert commands.page(collection, {}).endswith("## Others\n\n### new-thing\n\nDo it.\n")
 
 
 # -- errors
