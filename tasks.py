@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scout_ollama.proposal import Request
 
 P = ParamSpec("P")
-HELP = {
+HELP: dict[str, str] = {
     "hosts": "clusters, environments, kinds, hosts or globs, with commas; cluster:host narrows (phi:gpu-1)",
     "site": "directory of the inventory (default: $SCOUT_SITE, else hosts/)",
     "plan": "show what would differ and change nothing; exit 2 if something would",
