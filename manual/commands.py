@@ -14,6 +14,7 @@ from invoke import Collection, Program, Task
 Command = Task[Any]
 CONTENTS = {
     "Look": (
+        "status",
         "check",
         "list-hosts",
         "list-models",
@@ -32,6 +33,7 @@ CONTENTS = {
         "remove-ollama",
     ),
     "Models": ("pull-models", "verify-models", "rollback-models", "prune-models"),
+    "Scouts": ("connect-scout", "disconnect-scout", "remove-embedded-ollama"),
     "At 2 a.m.": ("exec", "drain-host", "undrain-host", "restart-ollama", "release-lock"),
     "Site and lab": ("show-host-keys", "trust-host", "lab-up", "lab-down"),
 }
