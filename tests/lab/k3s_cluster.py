@@ -42,11 +42,12 @@ SECONDS = 40.0
 
 @pytest.fixture(scope="module")
 def cluster(namespaces: None) -> Iterator["Cluster"]:  # noqa: ARG001  fixtures are asked for by name
-    """A lab with two GPU nodes, Harbor and a Scout host; its nodes are ready and pull from Harbor."""
+    """A lab with two GPU nodes, Harbor and a Scout host; its nodes are ready, have a model, pull from Harbor."""
     with Lab.running(f"k3s-{os.getpid()}", TOPOLOGY) as lab:
         made = Cluster(lab)
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda host: use_harbor(lab, host), made.gpu_hosts))
+            list(pool.map(put_model, made.gpu_hosts))
         wait(lambda: made.kubectl("get", "nodes").count(" Ready ") == 2, lambda: made.kubectl("get", "nodes"))
         yield made
 
@@ -57,6 +58,12 @@ def use_harbor(lab: Lab, host: LabHost, registries: str = REGISTRIES) -> None:
     host.run(["tee", "/etc/rancher/k3s/harbor.crt"], input=(lab.site / "secrets/ca.crt").read_text())
     host.run(["tee", "/etc/rancher/k3s/registries.yaml"], input=registries)
     host.run(["systemctl", "restart", "k3s"])
+
+
+def put_model(host: LabHost) -> None:
+    """A model in the store of a node, past everything that brings models to nodes."""
+    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
+    host.run(["env", path, "python3", "-m", "lab.standins.models", "seed", "/var/lib/ollama", "tiny:latest"])
 
 
 class Cluster:
