@@ -31,7 +31,7 @@ from scout_ollama.open_webui.preflight import Way
 from scout_ollama.open_webui.proving import Wanted
 from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.target import Target
-from scout_ollama.proposal import Proposal, Proved, Request
+from scout_ollama.proposal import Proposal, Request
 from scout_ollama.remote import Reader, Remote
 
 
@@ -94,7 +94,9 @@ class _Connecting:
                 *(ground.warnings if ground else ()),
                 *notes.of(self.job.site, inventoried, self.target, found, will_change=bool(plan)),
             ],
-            prove=lambda _troubles: self._prove(found),
+            prove=lambda _troubles: proving.prove(
+                self.job, self.session, self.scout, wanting.wanted(self.target, found)
+            ),
             objects=ground.objects if ground and first else None,
             undo=f"inv disconnect-scout --hosts {self.scout.name}" if any(s.changes for s in stages) else "",
         )
@@ -214,20 +216,3 @@ class _Connecting:
         if wanted.embedding.uses_ollama:
             values["RAG_OLLAMA_BASE_URL"] = wanted.embedding.url
         return changes.entries(values)
-
-    def _prove(self, found: Found) -> Proved:
-        proved = Proved(self.job.say)
-        wanted = wanting.wanted(self.target, found)
-
-        def check(remote: Reader) -> tuple[str, list[str]]:
-            workload = facts.read_installed(remote, self.scout).workload
-            return remote.host.name, proving.check(remote, self.session, workload, wanted)
-
-        try:
-            host, lines = self.job.on_first_server(check)
-        except Trouble as trouble:
-            proved.troubles.append(trouble)
-            return proved
-        for line in lines:
-            proved.add((), host, line)
-        return proved

@@ -18,8 +18,8 @@ from scout_ollama.open_webui.proving import Wanted
 from scout_ollama.open_webui.record import Before
 from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.workload import Embedded
-from scout_ollama.proposal import Proposal, Proved, Request
-from scout_ollama.remote import Reader, Remote
+from scout_ollama.proposal import Proposal, Request
+from scout_ollama.remote import Remote
 
 
 def command(site: Site, selector: str, request: Request) -> int:
@@ -55,7 +55,7 @@ class _Disconnecting:
         wanted = self._wanted(found, before)
         return Proposal(
             plan=Plan(tuple(self._stages(found, before, wanted))),
-            prove=lambda _troubles: self._prove(wanted),
+            prove=lambda _troubles: proving.prove(self.job, self.session, self.scout, wanted),
             undo=f"inv connect-scout --{before.mode} --hosts {self.scout.name}",
         )
 
@@ -97,22 +97,6 @@ class _Disconnecting:
             change = changes.ChangeWorkload(self.session, self.scout, workload, old, new, mounts)
             made.append(Stage("environment", (change,)))
         return [*made, Stage("record", (changes.ForgetRecord(),))]
-
-    def _prove(self, wanted: Wanted) -> Proved:
-        proved = Proved(self.job.say)
-
-        def check(remote: Reader) -> tuple[str, list[str]]:
-            workload = facts.read_installed(remote, self.scout).workload
-            return remote.host.name, proving.check(remote, self.session, workload, wanted)
-
-        try:
-            host, lines = self.job.on_first_server(check)
-        except Trouble as trouble:
-            proved.troubles.append(trouble)
-            return proved
-        for line in lines:
-            proved.add((), host, line)
-        return proved
 
     def _no_record(self) -> Trouble:
         return Trouble(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import facts_script, parse_sections
@@ -46,10 +46,6 @@ class Found:
     def workload(self) -> Workload:
         """Open WebUI."""
         return self.installed.workload
-
-    def with_connection(self, connection: Connection, embedding: Embedding) -> Found:
-        """The same after a change."""
-        return replace(self, connection=connection, embedding=embedding)
 
 
 def read_installed(remote: Reader, scout: ScoutCluster) -> Installed:

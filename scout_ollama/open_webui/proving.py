@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from scout_ollama.errors import Trouble
-from scout_ollama.open_webui import needs, ollama
+from scout_ollama.inventory import ScoutCluster
+from scout_ollama.job import Job
+from scout_ollama.open_webui import facts, needs, ollama
 from scout_ollama.open_webui.configuration import Connection, Embedding, Json
 from scout_ollama.open_webui.needs import Need
 from scout_ollama.open_webui.ollama import Answers
 from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.target import Target
 from scout_ollama.open_webui.workload import Workload
+from scout_ollama.proposal import Proved
 from scout_ollama.remote import Reader
 from scout_ollama.sizes import counted
 
@@ -33,6 +36,24 @@ class Wanted:
     connection: Connection
     embedding: Embedding
     needs: Sequence[Need] = ()
+
+
+def prove(job: Job, session: Session, scout: ScoutCluster, wanted: Wanted) -> Proved:
+    """Check it through the Scout's first server, on the pods that there are by then."""
+    proved = Proved(job.say)
+
+    def checked(remote: Reader) -> tuple[str, list[str]]:
+        workload = facts.read_installed(remote, scout).workload
+        return remote.host.name, check(remote, session, workload, wanted)
+
+    try:
+        host, lines = job.on_first_server(checked)
+    except Trouble as trouble:
+        proved.troubles.append(trouble)
+        return proved
+    for line in lines:
+        proved.add((), host, line)
+    return proved
 
 
 def check(remote: Reader, session: Session, workload: Workload, wanted: Wanted) -> list[str]:
