@@ -53,9 +53,9 @@ def from_node(remote: Reader, target: Target) -> Answers:
         Trouble: it does not answer there.
     """
     nodes = [host.address for host in target.cluster.hosts.values()] if target.cluster else []
-    script = facts_script("together", "ask-ollama")
+    script = facts_script("together", "endpoint", "ask-ollama")
     addresses = [bracketed(address) for address in nodes if _is_address(address)]
-    result = remote.read(script, target.url or "", target.endpoint, *addresses, stdin=target.ca.encode())
+    result = remote.read(script, target.endpoint, target.url or "", *addresses, stdin=target.ca.encode())
     sections = parse_sections(result.stdout)
     if not (sections["version"].ok and sections["tags"].ok):
         silent = sections["tags" if sections["version"].ok else "version"]
