@@ -154,18 +154,14 @@ class Lab:
         host.wait_for_units()
         if self._record.k3s and cluster.kind == "staging":
             host.wait_for(lambda: host.run(["curl", "--silent", "--fail", _REGISTRY], check=False).returncode == 0)
-            _run_module(host, *_SEED_HARBOR)
-            _run_module(host, *_SEED_REGISTRY)
+            host.run_module(*_SEED_HARBOR)
+            host.run_module(*_SEED_REGISTRY)
             if self._record.inference:
-                _run_module(host, *_SEED_REGISTRY, gemma.NAME)
+                host.run_module(*_SEED_REGISTRY, gemma.NAME)
 
 
 def _make_store(host: LabHost, directory: str) -> None:
     host.run(["mkdir", "-p", f"{directory}/blobs", f"{directory}/manifests"])
-
-
-def _run_module(host: LabHost, *arguments: str) -> None:
-    host.run(["env", "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages", "python3", "-m", *arguments])
 
 
 def _write_files(new: Record) -> None:

@@ -33,6 +33,10 @@ class LabHost(ABC):
         Raises ``Trouble`` under ``check`` when it fails, and when the host is off.
         """
 
+    def run_module(self, *arguments: str) -> None:
+        """Run one of the lab's own modules on the host: its name, then what it takes. Raises ``Trouble``."""
+        self.run(["env", "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages", "python3", "-m", *arguments])
+
     @abstractmethod
     def cut(self) -> None:
         """Cut the host's network link: packets are lost without an answer."""

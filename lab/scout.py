@@ -17,7 +17,6 @@ ADMIN = "scout-deploy@scout-deploy.local"
 PASSWORD = "correct-horse-battery-staple"  # noqa: S105 - a lab's
 OLLAMA_IMAGE = "docker.io/ollama/ollama:0.24.0"
 EMBEDDED_URL = f"http://ollama.{NAMESPACE}.svc.cluster.local:11434"
-_PATH = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
 _LABELS = {"app.kubernetes.io/name": "open-webui", "app.kubernetes.io/component": "open-webui"}
 _OLLAMA_LABELS = {"app.kubernetes.io/name": "ollama", "app.kubernetes.io/instance": "open-webui"}
 
@@ -55,7 +54,7 @@ class Scout:
         """Install or upgrade it, and wait until it is ready; ``real``: Open WebUI itself, which its host has to see."""
         self.host.run(["tee", "/etc/lab/open-webui"], input="real\n" if real else "")
         images = [wanted.image, OLLAMA_IMAGE]
-        self.host.run(["env", _PATH, "python3", "-m", "lab.standins.k3s.import_images", *images])
+        self.host.run_module("lab.standins.k3s.import_images", *images)
         self.apply(*objects_of(wanted))
         if wanted.embedded is not None:
             self.wait_for_rollout("deployment/ollama")
@@ -70,7 +69,7 @@ class Scout:
     def seed(self, *models: str) -> None:
         """Put models into the store of the embedded Ollama."""
         store = self.host.run(["sh", "-c", "echo /var/lib/rancher/k3s/storage/pvc-*_ollama"]).stdout.strip()
-        self.host.run(["env", _PATH, "python3", "-m", "lab.standins.models", "seed", f"{store}/models", *models])
+        self.host.run_module("lab.standins.models", "seed", f"{store}/models", *models)
 
     def wait_for_rollout(self, workload: str) -> None:
         """Return when all pods are of the newest template, and run."""

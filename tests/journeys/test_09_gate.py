@@ -90,9 +90,7 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     subprocess.run(["cp", "-a", lab.site, directory / "site"], check=True)
     operator = Operator(directory / "site", directory / "home", "laptop-1")
     assert operator.deploy().status == 0
-    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
-    stray = ["env", path, "python3", "-m", "lab.standins.models", "seed", "/var/lib/ollama", "stray:latest"]
-    lab.host("phi-gpu-2").run(stray)
+    lab.host("phi-gpu-2").run_module("lab.standins.models", "seed", "/var/lib/ollama", "stray:latest")
     want(operator, ["tiny:latest", "small:latest"])
     said = operator.inv("pull-models", "--hosts", "phi", "--yes")
     assert said.status == 0, said.err

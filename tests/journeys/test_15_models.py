@@ -90,14 +90,12 @@ def spoil(host: LabHost, file: str, how: str) -> None:
 
 def push(staging: LabHost, *models: str) -> None:
     """Put models into the registry; another seed moves the tag."""
-    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
-    staging.run(["env", path, "python3", "-m", "lab.standins.model_registry", *models])
+    staging.run_module("lab.standins.model_registry", *models)
 
 
 def put_by_hand(host: LabHost, model: str) -> None:
     """Put a model into a node's store, past the product."""
-    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
-    host.run(["env", path, "python3", "-m", "lab.standins.models", "seed", STORE, model])
+    host.run_module("lab.standins.models", "seed", STORE, model)
 
 
 @contextmanager

@@ -62,8 +62,7 @@ def use_harbor(lab: Lab, host: LabHost, registries: str = REGISTRIES) -> None:
 
 def put_model(host: LabHost) -> None:
     """A model in the store of a node, past everything that brings models to nodes."""
-    path = "PYTHONPATH=/opt/lab/src:/opt/lab/site-packages"
-    host.run(["env", path, "python3", "-m", "lab.standins.models", "seed", "/var/lib/ollama", "tiny:latest"])
+    host.run_module("lab.standins.models", "seed", "/var/lib/ollama", "tiny:latest")
 
 
 class Cluster:
