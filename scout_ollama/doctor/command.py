@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -48,15 +49,7 @@ def explain(id: str) -> None:
 
 def output(cluster: str, verdict: Verdict) -> dict[str, object]:
     """Return a verdict as the document that ``CheckOutput`` describes."""
-    return CheckOutput(
-        cluster=cluster,
-        check=verdict.check,
-        place=verdict.place,
-        status=verdict.status,
-        what=verdict.what,
-        why=verdict.why,
-        next=verdict.next,
-    ).model_dump(mode="json")
+    return CheckOutput(cluster=cluster, **asdict(verdict)).model_dump(mode="json")
 
 
 def told(cluster: str, verdicts: Sequence[Verdict]) -> Text:

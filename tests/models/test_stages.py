@@ -18,9 +18,8 @@ from scout_ollama.facts import Space
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Host, Site, load_site
 from scout_ollama.job import Job
-from scout_ollama.models import stages_for
 from scout_ollama.models.sets import ModelSet
-from scout_ollama.models.stages import Bringing
+from scout_ollama.models.stages import Bringing, stages_for
 from scout_ollama.models.stored import BlobFile, Stored
 from scout_ollama.remote import RecordingRemote, RemoteError, Result
 from scout_ollama.remote.recording import Call
