@@ -235,7 +235,9 @@ def test_after_a_failed_release(release: Release, policy: str) -> None:
     before = release.thing()["metadata"]["uid"]
     release.apply("word: bad\nbad: true", failurePolicy=policy)
     wait(lambda: has(release.chart(), "Failed"), release.story)
-    assert release.releases()[-1]["status"] == "failed"
+    if policy == "abort":
+        assert release.releases()[-1]["status"] == "failed"
+    # With reinstall the last try may have been stopped when it had uninstalled: there is no release then.
     release.installed("word: good again", failurePolicy=policy)
     assert (release.thing()["metadata"]["uid"] == before) is (policy == "abort")
 

@@ -25,6 +25,7 @@ class World:
         self._recorder = recorder
         self._quiet = set(quiet)
         self._objects: dict[str, dict[Key, Object]] = {c: {} for c in (*collections, *self._quiet)}
+        self._gone: set[str] = set()  # a deletion may be told before the write that led to it has returned
         self._synced = {c: threading.Event() for c in self._objects}
         self._changed = threading.Condition()
         self._changes = 0
@@ -132,7 +133,7 @@ class World:
     def _take(self, collection: str, obj: Object, *, same_version: bool = False) -> None:
         with self._changed:
             objects = self._objects.get(collection)
-            if objects is None:
+            if objects is None or uid_of(obj) in self._gone:
                 return
             current = objects.get(_key(obj))
             if (
@@ -150,6 +151,7 @@ class World:
             objects = self._objects.get(collection)
             if objects is None:
                 return
+            self._gone.add(uid_of(obj))
             current = objects.get(_key(obj))
             if current is not None and uid_of(current) == uid_of(obj):
                 del objects[_key(obj)]
