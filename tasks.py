@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from scout_ollama.inventory import Site
     from scout_ollama.proposal import Request
 
+# Invoke has everything compiled anew at each start, unless asked by --write-pyc: up to a third of the CPU of a command.
+sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+
 P = ParamSpec("P")
 HELP: dict[str, str] = {
     "hosts": "clusters, environments, kinds, hosts or globs, with commas; cluster:host narrows (phi:gpu-1)",

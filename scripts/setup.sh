@@ -55,6 +55,9 @@ make_environment() {
     printf '%s\n' "$wanted" >"$root/.venv/made-from"
 }
 
+# Hundreds of processes start in a run of the tests: what one has compiled, the next need not.
+unset PYTHONDONTWRITEBYTECODE
+
 install_packages
 make_environment
 export PATH="$root/.venv/bin:$PATH"

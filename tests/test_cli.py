@@ -117,6 +117,12 @@ def test_listing_the_commands_loads_nothing_that_is_slow() -> None:
     assert {name.partition(".")[0] for name in names} & HEAVY == set()
 
 
+@pytest.mark.parametrize(("wish", "kept"), [("", True), ("1", False)])
+def test_what_a_command_compiled_is_there_for_the_next_one(tmp_path: Path, wish: str, kept: bool) -> None:
+    typed("list-hosts", PYTHONPYCACHEPREFIX=str(tmp_path), PYTHONDONTWRITEBYTECODE=wish)
+    assert bool([*tmp_path.rglob("listing.*.pyc")]) is kept
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_has_help_under_the_usual_flag(command: str) -> None:
     """Invoke would take -h for the first option that begins with an h, as --hosts does."""
