@@ -134,6 +134,20 @@ def disconnect(operator: Operator) -> Said:
     return operator.inv("disconnect-scout", "--hosts", "scout-prod", "--yes")
 
 
+def status_of(operator: Operator) -> dict[str, Any]:
+    """What ``inv status`` says about how the Scout uses Ollama."""
+    document = json.loads(operator.inv("status", "--hosts", "scout-prod", "--json").out)
+    (cluster,) = document["clusters"]
+    return dict(cluster["scout"])
+
+
+def checked(operator: Operator) -> dict[str, Any]:
+    """What ``inv check`` says about Open WebUI."""
+    verdicts = json.loads(operator.inv("check", "--hosts", "scout-prod", "--json").out)
+    (verdict,) = (verdict for verdict in verdicts if verdict["check"] == "open-webui")
+    return dict(verdict)
+
+
 def environment(scout: Scout) -> dict[str, Any]:
     found = json.loads(scout.kubectl("get", "statefulset", "open-webui", "-o", "json"))
     container = found["spec"]["template"]["spec"]["containers"][0]
@@ -153,6 +167,16 @@ def assert_as_it_was(scout: Scout) -> None:
 
 class TestTheStory:
     """One after the other."""
+
+    def test_0_who_looks_sees_that_it_uses_another(self, operator: Operator) -> None:
+        status = status_of(operator)
+        assert status["open_webui"]["state"] == "broken"
+        assert status["open_webui"]["what"] == "Open WebUI uses another Ollama"
+        assert f"connection: {EMBEDDED_URL} → {URL}" in status["open_webui"]["why"]
+        assert status["open_webui"]["next"] == "inv connect-scout --hosts scout-prod --plan"
+        assert status["effective_url"] == f"{EMBEDDED_URL}, {HAND_MADE}"
+        verdict = checked(operator)
+        assert (verdict["status"], verdict["what"]) == ("fail", "it uses another Ollama")
 
     def test_1_the_plan_shows_every_change_and_makes_none(self, operator: Operator, scout: Scout) -> None:
         said = connect(operator, "--plan")
@@ -194,6 +218,13 @@ class TestTheStory:
         said = connect(operator)
         assert said.status == 0, said.err
         assert "scout-prod: nothing to do, proved" in said.err
+
+    def test_4_who_looks_sees_that_it_works(self, operator: Operator, wanted: OpenWebUi) -> None:
+        status = status_of(operator)
+        assert (status["open_webui"]["state"], status["works"]["state"]) == ("ok", "ok")
+        assert status["open_webui"]["text"] == f"{wanted.version}, as wanted"
+        assert status["effective_url"] == f"{URL}, {HAND_MADE}"
+        assert checked(operator)["status"] == "pass"
 
     def test_5_every_pod_is_restarted_and_nothing_changes(self, scout: Scout, wanted: OpenWebUi) -> None:
         scout.kubectl("delete", "pods", "--all", "--wait=true")
