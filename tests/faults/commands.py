@@ -123,18 +123,18 @@ _ALL = (*NODES, STAGING, SCOUT)
 _COPYING = (*NODES, STAGING)
 
 JOBS = {
-    "deploy-ollama after a deletion": Job(after_a_deletion, 50, _ALL),
-    "deploy-ollama after registries went": Job(after_registries_went, 60, _ALL),
-    "deploy-ollama with another setting": Job(with_another_setting, 60, _ALL),
-    "pull-models with another model": Job(with_another_model, 90, _COPYING),
-    "pull-models with a moved tag": Job(with_a_moved_tag, 90, _COPYING, settles=False),
+    "deploy-ollama after a deletion": Job(after_a_deletion, 42, _ALL),
+    "deploy-ollama after registries went": Job(after_registries_went, 70, _ALL),
+    "deploy-ollama with another setting": Job(with_another_setting, 70, _ALL),
+    "pull-models with another model": Job(with_another_model, 70, _COPYING),
+    "pull-models with a moved tag": Job(with_a_moved_tag, 70, _COPYING, settles=False),
     "pull-models with a lost model": Job(with_a_lost_model, 60, _COPYING),
     "prune-models": Job(with_a_stray_model, 35, NODES),
-    "rollback-ollama": Job(after_a_change, 50, _SERVING, back=("deploy-ollama", *PHI)),
+    "rollback-ollama": Job(after_a_change, 70, _SERVING, back=("deploy-ollama", *PHI)),
     "rotate-tls": Job(with_another_certificate, 30, _SERVING),
     "restart-ollama": Job(as_it_is("restart-ollama", *PHI), 30, NODES, settles=False),
-    "drain-host": Job(as_it_is("drain-host", *ONE_NODE), 25, NODES, back=("undrain-host", *ONE_NODE)),
-    "undrain-host": Job(while_drained, 25, NODES),
-    "connect-scout": Job(while_disconnected, 50, _SERVING, "scout-prod"),
-    "disconnect-scout": Job(while_connected, 50, _SERVING, "scout-prod"),
+    "drain-host": Job(as_it_is("drain-host", *ONE_NODE), 16, NODES, back=("undrain-host", *ONE_NODE)),
+    "undrain-host": Job(while_drained, 20, NODES),
+    "connect-scout": Job(while_disconnected, 62, _SERVING, "scout-prod"),
+    "disconnect-scout": Job(while_connected, 52, _SERVING, "scout-prod"),
 }

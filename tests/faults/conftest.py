@@ -6,6 +6,9 @@ import pytest
 
 from tests.faults import campaign
 from tests.faults.campaign import Step
+from tests.journeys.conftest import signals_work
+
+__all__ = ["signals_work"]
 
 SHORT = [campaign.step(1, number) for number in range(6)]
 

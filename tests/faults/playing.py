@@ -37,7 +37,7 @@ def play(world: World, step: Step) -> list[str]:
     wrong += invariants.wrong_bytes(world) + invariants.unusable_models(world) + invariants.unfit_words(world)
     if job.back:
         world.types(*job.back, *PATIENT, "--reason", "back").must_work()
-    return [*wrong, f"the run had said:\n{ran.said.err}"] if wrong else []
+    return [*dict.fromkeys(wrong), f"the run had said:\n{ran.said.err}"] if wrong else []
 
 
 def _struck(world: World, step: Step, words: tuple[str, ...]) -> Ran:

@@ -14,7 +14,7 @@ from lab.labhost import LabHost
 from lab.process import holds_in_time
 from lab.scout import EMBEDDED_URL, OpenWebUi, Scout
 from lab.topology import ClusterSpec, HostSpec, gpu_hosts
-from tests.faults.faults import start_k3s, start_sshd
+from tests.faults.faults import DISK, start_k3s, start_sshd
 from tests.journeys.conftest import Operator, Said, kubectl
 
 STAGING, SCOUT = "staging-1", "scout-prod-1"
@@ -99,7 +99,7 @@ class World:
             host.power_on()
             host.thaw()
             start_sshd(host)
-            host.free(STORE)
+            host.free(DISK)
             host.wait_for_units()
             start_k3s(host)
         self.await_ollama()
