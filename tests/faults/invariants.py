@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,20 +63,24 @@ def _unusable_in(world: World, pod: dict[str, Any]) -> Iterator[str]:
             yield f"{node}: lists {model['name']}, which does not open: {shown}"
 
 
-def lost_audit(world: World, cluster: str, ran: Ran, reason: str) -> list[str]:
-    """A run that got as far as its cluster's lock has one line in the audit, once another run has had the lock."""
-    runs = world.reads("audit", "--hosts", cluster)
-    lines = [run for run in runs if isinstance(run, dict) and run["reason"] == reason]
-    after_lock = ran.log.partition("converse hold-lock")[2]
-    wanted = 1 if re.search(r" run \S+ ", after_lock) else len(lines[:1])
-    return [] if len(lines) == wanted else [f"the audit of {cluster} has {len(lines)} lines of {reason}, not {wanted}"]
+def lost_audit(world: World, cluster: str, runs: Mapping[str, Ran]) -> list[str]:
+    """Each run that changed something has one line in the audit, once another has had the lock; ``runs`` by reason."""
+    audited = Counter(run["reason"] for run in world.reads("audit", "--hosts", cluster))
+    return [
+        f"the audit of {cluster} has {audited[reason]} lines of {reason}"
+        for reason, ran in runs.items()
+        if audited[reason] > 1 or (_has_changed(ran) and not audited[reason])
+    ]
+
+
+def _has_changed(ran: Ran) -> bool:
+    """Whether a script that may change something came to an end under the lock."""
+    return bool(re.search(r" run \S+ ", ran.log.partition(" converse hold-lock ")[2]))
 
 
 def dishonest_status(world: World) -> list[str]:
     """The Scout has a connection that works, or ``inv status`` says that it has not."""
-    status = world.reads("status")
-    assert isinstance(status, dict)
-    clusters: Any = status.get("clusters", [])
+    clusters = world.reads("status")["clusters"]
     (told,) = [cluster["scout"] for cluster in clusters if cluster["cluster"] == "scout-prod"]
     saved = world.scout.ask("/ollama/config")["OLLAMA_BASE_URLS"]
     answer = world.scout.ask("/ollama/api/chat/0", CHAT)

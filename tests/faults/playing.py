@@ -32,8 +32,7 @@ def play(world: World, step: Step) -> list[str]:
     plan = world.types(*words, "--plan", "--reason", "look")
     if plan.said.status != 0 and job.settles:
         wrong.append(f"there is still something to do: {plan.said.err}")
-    wrong += invariants.lost_audit(world, job.cluster, ran, reason)
-    wrong += invariants.lost_audit(world, job.cluster, again, f"{reason} again")
+    wrong += invariants.lost_audit(world, job.cluster, {reason: ran, f"{reason} again": again})
     wrong += invariants.wrong_bytes(world) + invariants.unusable_models(world) + invariants.unfit_words(world)
     if job.back:
         world.types(*job.back, *PATIENT, "--reason", "back").must_work()

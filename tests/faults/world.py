@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lab.lab import Lab
 from lab.labhost import LabHost
@@ -74,11 +75,9 @@ class World:
         """What stands in the log of a command by now."""
         return "".join(file.read_text(errors="replace") for file in self.operator.logs.glob(f"*-{run.pid}.log"))
 
-    def reads(self, *words: str) -> dict[str, object] | list[dict[str, object]]:
+    def reads(self, *words: str) -> Any:
         """What a command says in JSON."""
-        ran = self.types(*words, "--json")
-        found: dict[str, object] | list[dict[str, object]] = json.loads(ran.said.out or "{}")
-        return found
+        return json.loads(self.types(*words, "--json").said.out)
 
     def push(self, *models: str) -> None:
         """Put models into the registry of the site."""
