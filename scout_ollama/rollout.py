@@ -73,7 +73,8 @@ def _judge_node(
     node: str, pod: KubeObject | None, hash_wanted: str | None, objects: Sequence[KubeObject]
 ) -> NodeRollout:
     if away := _away(_named(objects, "Node", node)):
-        return NodeRollout(node, "stuck", pod and pod["metadata"]["name"], None, "its node is not ready", (away,))
+        name = pod["metadata"]["name"] if pod else None
+        return NodeRollout(node, "stuck", name, None, "its node is not ready", (away,))
     if pod is None:
         return _without_pod(node, hash_wanted, pods.warnings(objects, {NAME}))
     name = pod["metadata"]["name"]

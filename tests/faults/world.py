@@ -65,8 +65,9 @@ class World:
             yield run
 
     def ended(self, run: subprocess.Popen[str]) -> Ran:
-        """What came of a command, once it has ended."""
-        out, err = run.communicate(timeout=SECONDS * 4)
+        """What came of a command, once it has ended, which it must in time."""
+        assert holds_in_time(lambda: run.poll() is not None, SECONDS * 4), f"it does not end:\n{self.log_of(run)}"
+        out, err = run.communicate()
         ran = Ran(Said(run.returncode, out, err), self.log_of(run))
         self.said += [out, err, ran.log]
         return ran
