@@ -58,7 +58,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_what_must_hold_does(world: World, step: Step) -> None:
     if violated := play(world, step):
         pytest.fail("\n".join([str(step), *violated, f"again: {step.again}"]), pytrace=False)

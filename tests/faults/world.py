@@ -25,6 +25,8 @@ STORE, SHARE = "/var/lib/ollama", "/srv/nfs/ollama"
 URL = "https://ollama.phi.example.edu"
 OPEN_WEBUI = OpenWebUi()
 SECONDS = 120
+ENDS_SECONDS = 720
+"""Longer than the longest that a command waits for a host that is away: ten minutes, for a pod to be restarted."""
 
 TOPOLOGY = (
     ClusterSpec(
@@ -66,7 +68,7 @@ class World:
 
     def ended(self, run: subprocess.Popen[str]) -> Ran:
         """What came of a command, once it has ended, which it must in time."""
-        assert holds_in_time(lambda: run.poll() is not None, SECONDS * 4), f"it does not end:\n{self.log_of(run)}"
+        assert holds_in_time(lambda: run.poll() is not None, ENDS_SECONDS), f"it does not end:\n{self.log_of(run)}"
         out, err = run.communicate()
         ran = Ran(Said(run.returncode, out, err), self.log_of(run))
         self.said += [out, err, ran.log]
