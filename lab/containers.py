@@ -139,6 +139,9 @@ class ContainerHost(LabHost):
     def limit(self, rate: str) -> None:
         raise self._impossible(f"the link of a container cannot be limited to {rate}")
 
+    def lose(self, percent: int) -> None:
+        raise self._impossible(f"the link of a container cannot lose {percent} % of its packets")
+
     def freeze(self) -> None:
         with self._container() as container:
             container.pause()

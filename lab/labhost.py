@@ -43,11 +43,15 @@ class LabHost(ABC):
 
     @abstractmethod
     def restore(self) -> None:
-        """Make the network link whole again: neither cut nor limited."""
+        """Make the network link whole again: neither cut, nor limited, nor losing anything."""
 
     @abstractmethod
     def limit(self, rate: str) -> None:
         """Limit both directions of the network link to ``rate``, in tc's notation such as ``20mbit``."""
+
+    @abstractmethod
+    def lose(self, percent: int) -> None:
+        """Lose so many of a hundred packets, at random, in both directions."""
 
     @abstractmethod
     def freeze(self) -> None:

@@ -62,8 +62,7 @@ class Namespaces:
 
     def tried_to_leave(self) -> dict[str, list[str]]:
         """What each host sent to addresses outside the lab."""
-        nft = ["chroot", str(rootfs.directory()), "nft", "--json", "list", "table", "bridge", "air_gap"]
-        tried = air_gap.by_port(self._switch.run(nft).stdout)
+        tried = air_gap.by_port(self._switch.filter("list table bridge air_gap", "--json"))
         hosts = {host.port: host.name for host in map(self.host, self._record.hosts)}
         return {name: tried[port] for port, name in hosts.items() if port in tried}
 
@@ -93,6 +92,10 @@ class Switch:
     def run(self, argv: Sequence[str], check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of the machine in the switch's namespaces."""
         return run(["nsenter", f"--target={self.pid}", "--net", "--mount", "--pid", "--", *argv], check=check)
+
+    def filter(self, command: str, *options: str) -> str:
+        """What nft, the hosts' own, says to a command about the packets that pass."""
+        return self.run(["chroot", str(rootfs.directory()), "nft", *options, command]).stdout
 
     def start(self) -> None:
         """Start it, and plug the machine in."""
@@ -197,10 +200,21 @@ class NamespaceHost(LabHost):
             (self._state / "limit").unlink()
             self._switch.run(["tc", "qdisc", "delete", "dev", self.port, "root"])
             self._switch.run(["tc", "-netns", self.name, "qdisc", "delete", "dev", "eth0", "root"])
+        if (self._state / "lose").exists():
+            (self._state / "lose").unlink()
+            self._switch.filter(f"delete table bridge lose_{self.port}")
 
     def limit(self, rate: str) -> None:
         self._switch.run([str(_SCRIPTS / "limit"), self.name, self.port, rate])
         (self._state / "limit").write_text(rate)
+
+    def lose(self, percent: int) -> None:
+        (self._state / "lose").touch()
+        table = f"bridge lose_{self.port}"
+        lost = f"numgen random mod 100 < {percent} drop"
+        chain = f"add chain {table} link {{ type filter hook forward priority filter + 1; }}"
+        rules = [f"add rule {table} link {side} {self.port} {lost}" for side in ("iifname", "oifname")]
+        self._switch.filter("; ".join([f"add table {table}", f"flush table {table}", chain, *rules]))
 
     def freeze(self) -> None:
         # A process that is about to be stopped may still start another: look again until there is none.

@@ -52,7 +52,7 @@ class Rollout(dict[str, NodeRollout]):
 
 
 def judge(objects: Sequence[KubeObject], nodes: Iterable[str]) -> Rollout:
-    """Judge each node from the namespace's DaemonSets, ControllerRevisions, pods and events.
+    """Judge each node from itself and the namespace's DaemonSets, ControllerRevisions, pods and events.
 
     A pod is the wanted one when it carries the hash of the newest revision, and the controller has seen the newest
     generation; an old pod that is still ready is waiting to be replaced.
@@ -72,6 +72,9 @@ def is_ollama(pod: KubeObject) -> bool:
 def _judge_node(
     node: str, pod: KubeObject | None, hash_wanted: str | None, objects: Sequence[KubeObject]
 ) -> NodeRollout:
+    if away := _away(_named(objects, "Node", node)):
+        name = pod["metadata"]["name"] if pod else None
+        return NodeRollout(node, "stuck", name, None, "its node is not ready", (away,))
     if pod is None:
         return _without_pod(node, hash_wanted, pods.warnings(objects, {NAME}))
     name = pod["metadata"]["name"]
@@ -86,6 +89,14 @@ def _judge_node(
     events = pods.warnings(objects, {name})
     reason, hopeless = pods.why_not_ready(status, events)
     return NodeRollout(node, "stuck" if hopeless else "starting", name, address, reason, events)
+
+
+def _away(node: KubeObject | None) -> str:
+    """Return what Kubernetes says of a node that is not ready: nothing is replaced there until it is; else empty."""
+    status = node.get("status", {}) if node else {}
+    if pods.condition(status, "Ready") in (None, "True"):
+        return ""
+    return pods.message(status, "Ready") or "Kubernetes does not say why"
 
 
 def _without_pod(node: str, hash_wanted: str | None, events: tuple[str, ...]) -> NodeRollout:

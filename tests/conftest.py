@@ -1,6 +1,7 @@
 """What every test begins with."""
 
 import os
+from random import randrange
 
 import hypothesis
 import pytest
@@ -13,8 +14,16 @@ hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--open-webui``: also what needs the real Open WebUI; it must be installed then."""
+    """``--open-webui``: also what needs the real Open WebUI; it must be installed then. The others: tests/faults."""
     parser.addoption("--open-webui", action="store_true", help="also against the real Open WebUI")
+    parser.addoption("--faults", type=int, help="how many faults to play")
+    parser.addoption("--seed", type=int, default=randrange(10**6), help="what they follow from")  # noqa: S311
+    parser.addoption("--step", type=int, help="the one step of the seed to play")
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """The seed of a campaign comes first."""
+    return [f"seed {config.getoption('--seed')}"] if config.getoption("--faults") else []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

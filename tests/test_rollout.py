@@ -82,6 +82,16 @@ def test_of_an_old_and_a_new_pod_the_newer_one_counts() -> None:
     assert judged(pod("a", **READY), old).state == "ready"
 
 
+def test_a_node_that_is_away_does_not_replace_its_pod_and_says_what_kubernetes_says() -> None:
+    message = "Kubelet stopped posting node status."
+    conditions = [{"type": "Ready", "status": "Unknown", "message": message}]
+    away = {"kind": "Node", "metadata": {"name": "a"}, "status": {"conditions": conditions}}
+    for found in (judged(pod("a", "old", **READY), away), judged(pod("a", **READY), away), judged(away)):
+        assert (found.state, found.reason, found.events) == ("stuck", "its node is not ready", (message,))
+    there = {**away, "status": {"conditions": READY["conditions"]}}
+    assert judged(pod("a", **READY), there).state == "ready"
+
+
 def test_a_node_without_a_pod_waits() -> None:
     assert judged().reason == "no pod yet"
 

@@ -64,7 +64,10 @@ def says_nothing(host: Host, script: Script) -> RemoteError:
 def killed(host: Host, script: Script) -> RemoteError:
     """A signal ended the script, so it has no exit status."""
     return RemoteError(
-        f"{script.name} was killed on the host", host=host.name, next=on(host, "sudo journalctl -k | grep -i oom")
+        f"{script.name} was killed on the host",
+        host=host.name,
+        why="a signal ended it: the kernel, when memory ran out, or somebody",
+        next=on(host, "sudo journalctl -k | grep -i oom") + "; then the same command again",
     )
 
 

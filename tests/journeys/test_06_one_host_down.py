@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from lab.lab import Lab
-from tests.journeys.conftest import Operator, Said, kubectl
+from tests.journeys.conftest import Operator, Said, assert_told, kubectl
 
 pytestmark = pytest.mark.lab
 
@@ -67,3 +67,22 @@ def test_4_an_upgrade_waits_for_all_and_replaces_nothing(lab: Lab, operator: Ope
     assert f"{AWAY} is not ready for it" in said.err
     assert kubectl(lab, "get", "pods", "-n", "ollama", "-o", "jsonpath={.items[*].metadata.uid}") == pods
     assert operator.deploy().status == 0
+
+
+def test_5_a_host_that_goes_while_its_turn_has_not_come_is_told_and_not_waited_for(
+    lab: Lab, operator: Operator
+) -> None:
+    operator.edit("phi", lambda phi: phi["ollama"].update(version="0.24.1", keep_alive="3h"))
+    with operator.typing("deploy-ollama", "--hosts", "phi", "--yes") as process:
+        assert process.stderr
+        assert any(line.startswith(AWAY) and "the old pod is still there" in line for line in process.stderr)
+        lab.host(AWAY).power_off()
+        try:
+            _, err = process.communicate(timeout=200)
+        finally:
+            lab.host(AWAY).power_on()
+    told = Said(process.returncode, "", err)
+    assert_told(told, AWAY, "its node is not ready", why="Kubelet stopped posting node status")
+    kubectl(lab, "wait", "--for=condition=Ready", f"node/{AWAY}", "--timeout=120s")
+    said = operator.deploy()
+    assert said.status == 0, said.err

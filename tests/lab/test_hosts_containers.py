@@ -88,7 +88,7 @@ def test_a_directory_is_made_read_only_and_the_clock_lies(lab: Lab) -> None:
 
 def test_what_an_engine_cannot_do_is_said(lab: Lab) -> None:
     host = lab.host("node-1")
-    for impossible in (lambda: host.fill("/etc"), lambda: host.limit("1mbit"), lambda: host.root):
+    for impossible in (lambda: host.fill("/etc"), lambda: host.limit("1mbit"), lambda: host.lose(5), lambda: host.root):
         with pytest.raises(Trouble, match=r"node-1: .*cannot be"):
             impossible()
 

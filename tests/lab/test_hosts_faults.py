@@ -52,6 +52,21 @@ def test_a_limited_link_is_as_slow_as_it_should_be(host: LabHost, ssh: Ssh) -> N
     assert seconds_for_a_megabyte() < limited
 
 
+def test_a_link_that_loses_packets_sends_them_again_and_loses_no_byte(host: LabHost, ssh: Ssh) -> None:
+    def sent_again() -> int:
+        """Segments that the host's TCP had to send again."""
+        counters = host.run(["cat", "/proc/net/snmp"]).stdout.splitlines()
+        names, counts = (line.split() for line in counters if line.startswith("Tcp:"))
+        return int(dict(zip(names, counts, strict=True))["RetransSegs"])
+
+    before = sent_again()
+    host.lose(20)
+    assert ssh("node-1", "head -c 1000000 /dev/zero").stdout.count("\0") == 1_000_000
+    assert sent_again() > before
+    host.restore()
+    assert ssh("node-1", "head -c 1000000 /dev/zero").stdout.count("\0") == 1_000_000
+
+
 def test_a_frozen_host_says_nothing_and_goes_on_when_thawed(host: LabHost, ssh: Ssh) -> None:
     assert ssh("node-1", "(while sleep 0.05; do date >>/tmp/ticks; done) </dev/null >/dev/null 2>&1 &").returncode == 0
     ticks = host.root / "tmp/ticks"
