@@ -47,7 +47,8 @@ def others(work: Path, hosts: Sequence[str], server: str = "") -> dict[str, Cont
 
 def ours(*words: str, home: Path) -> Contender:
     """Return this project at a job of ``bench/job/tasks.py``; its logs and audit go to ``home``."""
-    return Contender([INV, "--search-root", str(JOB), *words], {"XDG_STATE_HOME": str(home)})
+    environment = {"XDG_STATE_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    return Contender([INV, "--search-root", str(JOB), *words], environment)
 
 
 def whole(site: Path, home: Path) -> Contender:

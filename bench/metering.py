@@ -35,7 +35,7 @@ def meter(argv: Sequence[str], environment: Mapping[str, str] | None = None, inp
         done = subprocess.run(
             [sys.executable, "-m", "bench.metered", str(result), *argv],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "TERM": "dumb", **(environment or {})},
+            env={**os.environ, "NO_COLOR": "1", "TERM": "dumb", **(environment or {})},
             input=input,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

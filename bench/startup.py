@@ -23,7 +23,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> Iterator[Measurement]:
     with tempfile.TemporaryDirectory() as home, Lab.running(f"bench-{os.getpid()}") as lab:
         _sample(contenders.whole(lab.site, Path(home)))
         environment = {"SCOUT_SITE": str(lab.site), "XDG_STATE_HOME": home}
-        yield _measured("inv --list", "of no host", 0, _rounds(rounds, environment, "--list"))
+        yield _measured("inv --list", "", 0, _rounds(rounds, environment, "--list"))
         say("start-up: inv status")
         status = "status", "--hosts=phi"
         yield _measured("inv status", "all hosts up", 3, _rounds(rounds, environment, *status))

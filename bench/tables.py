@@ -12,8 +12,8 @@ from bench.results import Environment, Measurement, Results
 HEADER = f"{'':24} {'wall s':>8} {'CPU s':>8} {'x wall':>8} {'x CPU':>8} {'largest MiB':>12} {'all MiB':>8}"
 NOTES = (
     "Medians. x: how many times as much as scout-ollama, the median of the ratios within each round.",
-    "CPU and memory are the runner's alone. The hosts share its cores, which flatters whoever waits least for them:",
-    "read CPU beside wall time. What each job is, and what is not like for like: bench/README.md.",
+    "CPU and memory are the runner's. Hosts share its cores, which flatters scout-ollama: read CPU beside wall time.",
+    "What each job is, and what is not like for like: bench/README.md.",
 )
 
 
@@ -32,9 +32,13 @@ def _measurements(measurements: Sequence[Measurement]) -> Iterator[str]:
     for (job, case, hosts), group in groupby(measurements, lambda one: (one.job, one.case, one.hosts)):
         rows = list(group)
         yield ""
-        yield f"{job}, {case}, {hosts} host{'s' if hosts > 1 else ''}, {len(rows[0].rounds)} rounds"
+        yield ", ".join(filter(None, [job, case, _counted(hosts, "host"), _counted(len(rows[0].rounds), "round")]))
         yield HEADER
         yield from (_row(one, found(measurements, OURS, job, case, hosts)) for one in rows)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}" if number else ""
 
 
 def _row(one: Measurement, us: Measurement | None) -> str:

@@ -67,4 +67,4 @@ def _starting(measurements: Measurements) -> Iterator[Verdict]:
     for one in measurements:
         if one.job == "start-up" and one.contender in bounds:
             quantity, bound, unit = bounds[one.contender]
-            yield at_most(f"{one.contender}, {one.case}", median(one.rounds, quantity), bound, unit)
+            yield at_most(", ".join(filter(None, [one.contender, one.case])), median(one.rounds, quantity), bound, unit)
