@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, nargs="+", default=[3, 10, 40], help="deploy: on how many")
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 3, 20], help="copying: to how many")
     parser.add_argument("--rate", type=int, default=40, help="copying: of each link, in Mbit/s")
-    parser.add_argument("--megabytes", type=int, default=20, help="copying: of how much")
+    parser.add_argument("--megabytes", type=int, default=40, help="copying: of how much")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=ROOT / "bench/results.json")
     wanted = parser.parse_args()

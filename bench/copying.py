@@ -15,6 +15,7 @@ from bench.contenders import JOB, OURS
 from bench.metering import Metered, meter
 from bench.results import Measurement, Sample
 from bench.rounds import interleaved
+from bench.work import stamps
 from lab.lab import Lab
 from lab.labhost import LabHost
 from lab.topology import ssh_hosts
@@ -71,10 +72,14 @@ class Copying:
     def turn(self, copy: Callable[[Sequence[LabHost]], Metered], nodes: Sequence[LabHost], left: float) -> Sample:
         """Let it be copied, and see that it is all there."""
         self.prepare(nodes, left)
+        blobs = [self._path(node, "blobs") for node in nodes]
+        before = stamps(blobs)
         done = copy(nodes)
         lacking = [node.name for node in nodes if not self._is_whole(node)]
         if done.status or lacking:
             raise SystemExit(f"copying failed (status {done.status}; not on {lacking}):\n{done.said}")
+        if before and stamps(blobs) != before:
+            raise SystemExit(f"what was there was copied:\n{done.said}")
         return done.sample
 
     def _is_whole(self, node: LabHost) -> bool:

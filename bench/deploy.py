@@ -99,10 +99,14 @@ def _turn(
 ) -> Sample:
     """Let a contender do it, and see that it is done."""
     prepare()
+    files = [file for host in hosts for file in work.kept(host.root)]
+    before = work.stamps(files)
     metered = meter(contender.argv, contender.environment)
     lacking = [host.name for host in hosts if not work.is_kept(place, host.root)]
     if metered.status or lacking:
         raise SystemExit(f"{name} did not do it (status {metered.status}; not on {lacking}):\n{metered.said}")
+    if before and work.stamps(files) != before:
+        raise SystemExit(f"{name} wrote what was as it shall be:\n{metered.said}")
     return metered.sample
 
 
@@ -120,8 +124,8 @@ def _furnish(host: LabHost) -> None:
 
 def _empty(hosts: Sequence[LabHost]) -> None:
     for host in hosts:
-        for path in work.KEPT.values():
-            (host.root / path.lstrip("/")).unlink(missing_ok=True)
+        for file in work.kept(host.root):
+            file.unlink(missing_ok=True)
 
 
 def _name() -> str:

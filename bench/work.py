@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import yaml
@@ -31,8 +31,18 @@ def write(work: Path, site: Site, cluster: Cluster, harbor: Harbor, *, kubernete
 
 def is_kept(work: Path, root: Path) -> bool:
     """Return whether the host with that root has the files as they shall be."""
-    places = [(work / name, root / path.lstrip("/")) for name, path in KEPT.items()]
-    return all(there.exists() and there.read_bytes() == wanted.read_bytes() for wanted, there in places)
+    wanted = [(work / name).read_bytes() for name in KEPT]
+    return [there.read_bytes() for there in kept(root) if there.exists()] == wanted
+
+
+def stamps(files: Iterable[Path]) -> list[tuple[int, int]]:
+    """Return what changes when a file is written or replaced; files that are not there are left out."""
+    return [(there.st_ino, there.st_mtime_ns) for there in (file.stat() for file in files if file.exists())]
+
+
+def kept(root: Path) -> list[Path]:
+    """Return where the host with that root has the files of the job."""
+    return [root / path.lstrip("/") for path in KEPT.values()]
 
 
 def _ssh_config(site: Site, addresses: Mapping[str, str]) -> str:
