@@ -53,16 +53,26 @@ class Memory:
     def watch(self) -> None:
         """Look again and again."""
         while True:
-            seen = [_memory(pid) for pid in descendants(os.getpid())]
-            self.largest = max(self.largest, *(peak for peak, _ in seen), 0)
-            self.all = max(self.all, sum(now for _, now in seen))
+            self.look(os.getpid())
             time.sleep(_LOOK_SECONDS)
 
+    def look(self, pid: int) -> None:
+        """Look at what a process has started."""
+        seen: dict[int, tuple[int, int]] = {}
+        together = 0
+        for parent, child in descendants(pid):
+            peak, now = seen[child] = _memory(child)
+            # Until a child has begun its own program it borrows its parent's memory.
+            if seen[child] != seen.get(parent):
+                together += now
+            self.largest = max(self.largest, peak)
+        self.all = max(self.all, together)
 
-def descendants(pid: int) -> Iterator[int]:
-    """Yield the children of a process, theirs, and so on."""
+
+def descendants(pid: int) -> Iterator[tuple[int, int]]:
+    """Yield the children of a process, theirs, and so on; each after its parent."""
     for child in _children(pid):
-        yield child
+        yield pid, child
         yield from descendants(child)
 
 

@@ -187,6 +187,21 @@ def test_what_a_command_starts_and_leaves_behind_is_metered_and_ended(tmp_path: 
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+@pytest.mark.parametrize(
+    ("code", "times"),
+    [
+        ("for _ in range(60): subprocess.run(['true'])", 1),
+        ("if not os.fork(): held[::4096] = held[::4096]; time.sleep(0.3); os._exit(0)\nos.wait()", 2),
+    ],
+    ids=["about to become another program", "a copy of itself"],
+)
+def test_memory_that_a_child_borrows_is_counted_once(code: str, times: int) -> None:
+    held = "import os, subprocess, time\nheld = bytearray(60_000_000)\n"
+    sample = meter([sys.executable, "-c", held + code]).sample
+    assert round(sample.all_bytes / sample.largest_bytes) == times
+
+
 # -- everybody does the same job
 
 
