@@ -1,84 +1,132 @@
-"""How long a blob takes to many nodes whose links are equally slow: through the chain, and directly.
-
-``python -m bench.copying [--rate 40] [--megabytes 60] [--chain-only] [NODES…]``, as root on Linux: makes a lab, prints
-a table, with what the simulation foretells.
-"""
+"""The part *copying*: a blob from a source to many nodes, over links of equal rate."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import math
 import os
-import re
-import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
-from bench.simulation import chain_seconds, direct_seconds
+from bench.contenders import JOB, OURS
+from bench.metering import Metered, meter
+from bench.results import Measurement, Sample
+from bench.rounds import interleaved
+from bench.work import stamps
 from lab.lab import Lab
+from lab.labhost import LabHost
 from lab.topology import ssh_hosts
 
+COPYING = "copying"
 STORE = "/var/lib/ollama"
 SOURCE = "node-1"
-EFFICIENCY = 0.93
-"""What of a limited link is left for content: the rest are headers of Ethernet, IP, TCP and SSH."""
+RSYNC = "rsync to each at once"
+LINK = "bytes / rate of a link"
+LEFT = {"first": 1.0, "after half of it": 0.5, "no-op": 0.0}
+"""By case, what part of the blob is not on any node yet."""
 
 
-def measure(lab: Lab, nodes: list[str], size: int, rate: int, *, direct: bool) -> float:
-    """Copy ``size`` random bytes to the nodes over links of ``rate`` Mbit/s; return seconds."""
-    content = os.urandom(size)
-    digest = hashlib.sha256(content).hexdigest()
-    blob = lab.host(SOURCE).root / f"{STORE}/blobs/sha256-{digest}".strip("/")
-    blob.write_bytes(content)
-    for name in (SOURCE, *nodes):
+@dataclass(frozen=True)
+class Copying:
+    """A lab whose source has one blob, of which the nodes get a copy."""
+
+    lab: Lab
+    place: Path
+    content: bytes
+
+    @property
+    def file(self) -> str:
+        """The name of the blob's file."""
+        return f"sha256-{hashlib.sha256(self.content).hexdigest()}"
+
+    def prepare(self, nodes: Sequence[LabHost], left: float) -> None:
+        """Leave on the nodes what each contender leaves there when it is interrupted with so much of it missing."""
+        there = self.content[: round(len(self.content) * (1 - left))]
+        for node in nodes:
+            for directory in ("blobs/.rsync-partial", ".scout-ollama/incoming"):
+                node.run(["rm", "-rf", f"{STORE}/{directory}"])
+                node.run(["mkdir", "-p", f"{STORE}/{directory}"])
+                if 0 < left < 1:
+                    self._path(node, directory).write_bytes(there)
+            self._path(node, "blobs").unlink(missing_ok=True)
+            if not left:
+                self._path(node, "blobs").write_bytes(there)
+                os.utime(self._path(node, "blobs"), (0, 0))
+
+    def ours(self, nodes: Sequence[LabHost]) -> Metered:
+        """Copy as ``inv pull-models`` does."""
+        argv = [sys.executable, "-m", "bench.bring", str(self.lab.site), "nodes", SOURCE, STORE]
+        lines = "".join(f"{node.name} {self.file.replace('-', ':')} {len(self.content)}\n" for node in nodes)
+        return meter(argv, {"XDG_STATE_HOME": str(self.place)}, lines)
+
+    def rsync(self, nodes: Sequence[LabHost]) -> Metered:
+        """Log in on the source, and copy from there with an rsync for each node."""
+        script = (JOB / "rsync.sh").read_text()
+        address = self.lab.host(SOURCE).address
+        names = [node.address for node in nodes]
+        return meter(["ssh", "-F", f"{self.place}/ssh_config", address, "sudo", "sh", "-s", "--", *names], input=script)
+
+    def turn(self, copy: Callable[[Sequence[LabHost]], Metered], nodes: Sequence[LabHost], left: float) -> Sample:
+        """Let it be copied, and see that it is all there."""
+        self.prepare(nodes, left)
+        blobs = [self._path(node, "blobs") for node in nodes]
+        before = stamps(blobs)
+        done = copy(nodes)
+        lacking = [node.name for node in nodes if not self._is_whole(node)]
+        if done.status or lacking:
+            raise SystemExit(f"copying failed (status {done.status}; not on {lacking}):\n{done.said}")
+        if before and stamps(blobs) != before:
+            raise SystemExit(f"what was there was copied:\n{done.said}")
+        return done.sample
+
+    def _is_whole(self, node: LabHost) -> bool:
+        return self._path(node, "blobs").exists() and self._path(node, "blobs").read_bytes() == self.content
+
+    def _path(self, node: LabHost, directory: str) -> Path:
+        return node.root / f"{STORE}/{directory}/{self.file}".lstrip("/")
+
+
+def measure(
+    counts: Sequence[int], rounds: int, rate: int, megabytes: int, say: Callable[[str], None]
+) -> Iterator[Measurement]:
+    """Measure copying so many megabytes to each number of nodes over links of ``rate`` Mbit/s."""
+    say(f"copying: {megabytes} MB over links of {rate} Mbit/s")
+    with (
+        tempfile.TemporaryDirectory(prefix="scout-ollama-bench-") as directory,
+        Lab.running(f"bench-{os.getpid()}", ssh_hosts(max(counts) + 1), k3s=False) as lab,
+    ):
+        copying = Copying(lab, Path(directory), os.urandom(megabytes * 1_000_000))
+        _furnish(copying, rate)
+        for count in counts:
+            nodes = lab.hosts[1 : count + 1]
+            for case, left in LEFT.items():
+                say(f"copying to {count}, {case}")
+                turns = {
+                    OURS: partial(copying.turn, copying.ours, nodes, left),
+                    RSYNC: partial(copying.turn, copying.rsync, nodes, left),
+                }
+                least = Sample(wall_seconds=left * megabytes * 8 / rate)
+                taken = {**interleaved(turns, rounds), LINK: [least] * rounds}
+                for name, samples in taken.items():
+                    yield Measurement(job=COPYING, case=case, hosts=count, contender=name, rounds=samples)
+
+
+def _furnish(copying: Copying, rate: int) -> None:
+    """Limit all links, give the source the blob, and a key for whoever copies from there by hand."""
+    lab = copying.lab
+    for host in lab.hosts:
+        host.run(["mkdir", "-p", f"{STORE}/blobs", f"{STORE}/manifests", "/root/.ssh"])
         # Whatever this machine has: BBR keeps a node that receives and sends at once at 84 % of such a link.
-        lab.host(name).run(["sysctl", "-w", "net.ipv4.tcp_congestion_control=reno"])
-        lab.host(name).limit(f"{rate}mbit")
-    lines = "".join(f"{node} sha256:{digest} {size}\n" for node in nodes)
-    argv = [
-        sys.executable,
-        "-m",
-        "bench.bring",
-        str(lab.site),
-        "nodes",
-        SOURCE,
-        STORE,
-        *(["--direct"] if direct else []),
-    ]
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "XDG_STATE_HOME": home}
-        done = subprocess.run(argv, input=lines, capture_output=True, text=True, env=environment, check=False)
-    seconds = re.search(r"^seconds ([\d.]+)$", done.stdout, re.MULTILINE)
-    if done.returncode or not seconds:
-        raise SystemExit(done.stderr)
-    for name in (SOURCE, *nodes):
-        lab.host(name).restore()
-        (lab.host(name).root / f"{STORE}/blobs/sha256-{digest}".strip("/")).unlink()
-    return float(seconds[1])
-
-
-def main() -> None:
-    """Print a line for each number of nodes."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("nodes", type=int, nargs="*", default=[1, 3])
-    parser.add_argument("--rate", type=int, default=40, help="of each link, in Mbit/s")
-    parser.add_argument("--megabytes", type=int, default=60)
-    parser.add_argument("--chain-only", action="store_true", help="do not measure the direct way")
-    wanted = parser.parse_args()
-    size, bandwidth = wanted.megabytes * 1_000_000, wanted.rate * 1_000_000 / 8 * EFFICIENCY
-    print(f"{wanted.megabytes} MB, {wanted.rate} Mbit/s: at least {size / bandwidth:.1f} s")
-    print("nodes  chain s  foretold  direct s  foretold")
-    with Lab.running(f"bench-{os.getpid()}", ssh_hosts(max(wanted.nodes) + 1), k3s=False) as lab:
-        for host in lab.hosts:
-            host.run(["mkdir", "-p", f"{STORE}/blobs"])
-        for count in wanted.nodes:
-            nodes = [f"node-{number}" for number in range(2, count + 2)]
-            chain = measure(lab, nodes, size, wanted.rate, direct=False)
-            direct = math.nan if wanted.chain_only else measure(lab, nodes, size, wanted.rate, direct=True)
-            foretold = chain_seconds(count, size, bandwidth), direct_seconds(count, size, bandwidth)
-            print(f"{count:5}  {chain:7.1f}  {foretold[0]:8.1f}  {direct:8.1f}  {foretold[1]:8.1f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        host.run(["sysctl", "-w", "net.ipv4.tcp_congestion_control=reno"])
+        host.limit(f"{rate}mbit")
+    source = lab.host(SOURCE)
+    (source.root / f"{STORE}/blobs/{copying.file}".lstrip("/")).write_bytes(copying.content)
+    os.utime(source.root / f"{STORE}/blobs/{copying.file}".lstrip("/"), (0, 0))
+    key, known = lab.site / "keys/operator", lab.site / "known_hosts"
+    (source.root / "root/.ssh/known_hosts").write_bytes(known.read_bytes())
+    source.run(["sh", "-ec", "umask 077; cat >/root/.ssh/id_ed25519"], input=key.read_text())
+    options = f"IdentityFile {key}\nUserKnownHostsFile {known}\nUser scout\nBatchMode yes\n"
+    copying.place.joinpath("ssh_config").write_text(options)
