@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import copying, deploy, environment, startup, tables, targets
+from bench import copying, deploy, environment, scale, startup, tables, targets
 from bench.metering import ROOT
 from bench.results import Measurement, Results
 
@@ -15,6 +15,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "deploy": lambda wanted: deploy.measure(wanted.hosts, wanted.rounds, say),
     "copying": lambda wanted: copying.measure(wanted.nodes, wanted.rounds, wanted.rate, wanted.megabytes, say),
     "startup": lambda wanted: startup.measure(wanted.rounds, say),
+    "scale": lambda wanted: scale.measure(wanted.scale, say),
 }
 
 
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 3, 20], help="copying: to how many")
     parser.add_argument("--rate", type=int, default=40, help="copying: of each link, in Mbit/s")
     parser.add_argument("--megabytes", type=int, default=40, help="copying: of how much")
+    parser.add_argument("--scale", type=int, nargs="+", default=[100, 300, 1000], help="scale: on how many hosts")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", type=Path, default=ROOT / "bench/results.json")
     wanted = parser.parse_args()

@@ -44,3 +44,11 @@ def meter(argv: Sequence[str], environment: Mapping[str, str] | None = None, inp
             check=False,
         )
         return Metered(done.returncode, done.stdout, Sample.model_validate_json(result.read_text()))
+
+
+def sample(argv: Sequence[str], environment: Mapping[str, str], status: int = 0) -> Sample:
+    """Meter a command that ends with this status; the bench ends where it does not."""
+    done = meter(argv, environment)
+    if done.status != status:
+        raise SystemExit(f"{' '.join(argv)} ended with {done.status}, not {status}:\n{done.said}")
+    return done.sample

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bench import contenders
-from bench.contenders import Contender
-from bench.metering import meter
+from bench.metering import sample
 from bench.results import Measurement, Sample
 from lab.lab import Lab
 
@@ -21,7 +20,8 @@ def measure(rounds: int, say: Callable[[str], None]) -> Iterator[Measurement]:
     """Measure ``inv --list``, and ``inv status`` of the lab's site with all hosts up, and with one cut off."""
     say("start-up: the lab's site, with stand-ins for Kubernetes, GPUs and Ollama; it is deployed first")
     with tempfile.TemporaryDirectory() as home, Lab.running(f"bench-{os.getpid()}") as lab:
-        _sample(contenders.whole(lab.site, Path(home)))
+        deploy = contenders.whole(lab.site, Path(home))
+        sample(deploy.argv, deploy.environment)
         environment = {"SCOUT_SITE": str(lab.site), "XDG_STATE_HOME": home}
         yield _measured("inv --list", "", 0, _rounds(rounds, environment, "--list"))
         say("start-up: inv status")
@@ -32,14 +32,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> Iterator[Measurement]:
 
 
 def _rounds(rounds: int, environment: dict[str, str], *words: str, status: int = 0) -> list[Sample]:
-    return [_sample(Contender([contenders.INV, *words], environment), status) for _ in range(rounds)]
-
-
-def _sample(contender: Contender, status: int = 0) -> Sample:
-    done = meter(contender.argv, contender.environment)
-    if done.status != status:
-        raise SystemExit(f"{' '.join(contender.argv)} ended with {done.status}, not {status}:\n{done.said}")
-    return done.sample
+    return [sample([contenders.INV, *words], environment, status) for _ in range(rounds)]
 
 
 def _measured(command: str, case: str, hosts: int, rounds: Sequence[Sample]) -> Measurement:
