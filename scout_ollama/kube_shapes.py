@@ -62,6 +62,7 @@ POD = {
 }
 TEMPLATE = {"metadata": {"labels": TEXTS, "annotations": TEXTS}, "spec!": POD}
 WORKLOAD = {
+    "metadata": {"uid!": str, "generation!": int},
     "spec!": {
         "replicas": int,
         "selector": {"matchLabels": TEXTS},
@@ -83,7 +84,7 @@ KINDS: dict[str, Any] = {
         },
     },
     "Pod": {
-        "metadata": {"namespace!": _name},
+        "metadata": {"namespace!": _name, "creationTimestamp!": _moment},
         "spec!": POD,
         "status": {
             "phase": str,
@@ -98,7 +99,7 @@ KINDS: dict[str, Any] = {
     "DaemonSet": WORKLOAD,
     "Deployment": WORKLOAD,
     "StatefulSet": WORKLOAD,
-    "Job": WORKLOAD,
+    "Job": {**WORKLOAD, "metadata": {"uid!": str, "creationTimestamp!": _moment}},
     "ControllerRevision": {"revision!": int, "metadata": {"labels!": TEXTS}},
     "Event": {
         "type": str,

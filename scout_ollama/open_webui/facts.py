@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import Sections, facts_script, parse_sections
-from scout_ollama.inventory import ScoutCluster
+from scout_ollama.inventory import Host, ScoutCluster
 from scout_ollama.kube_json import objects_in
 from scout_ollama.open_webui import needs, record, workload
 from scout_ollama.open_webui.configuration import Connection, Embedding, Json
@@ -65,8 +65,17 @@ def read_installed(remote: Reader, scout: ScoutCluster) -> Installed:
             why=sections["objects"].text.strip(),
             next="sudo k3s kubectl get nodes",
         )
-    with understood(remote.host.name, script.name):
-        return _installed(sections, namespace, remote.host.name)
+    return installed_of(sections, namespace, remote.host)
+
+
+def installed_of(sections: Sections, namespace: str, host: Host) -> Installed:
+    """Make sense of what ``open-webui-facts.sh`` printed on a host.
+
+    Raises:
+        Trouble: there is no sense in it, or no Open WebUI.
+    """
+    with understood(host.name, "open-webui-facts"):
+        return _installed(sections, namespace, host.name)
 
 
 def _installed(sections: Sections, namespace: str, host: str) -> Installed:
