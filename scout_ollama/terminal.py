@@ -28,9 +28,13 @@ def stderr() -> Console:
 
 def _console(*, stderr: bool, soft_wrap: bool = False) -> Console:
     # Rich leaves bold in under NO_COLOR.
-    colours = None if os.environ.get("NO_COLOR") else "auto"
     console = Console(
-        stderr=stderr, soft_wrap=soft_wrap, color_system=colours, markup=False, emoji=False, highlight=False
+        stderr=stderr,
+        soft_wrap=soft_wrap,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        markup=False,
+        emoji=False,
+        highlight=False,
     )
     console.push_render_hook(_TextOnly())
     return console
