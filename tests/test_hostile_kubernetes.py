@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scout_ollama import checks, pods, proving, rollout
 from scout_ollama.access.exposure import Exposure
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import drained, read_cluster, read_exposed, read_rollout
+from scout_ollama.facts import drained, parse_sections, read_cluster, read_exposed, read_rollout
 from scout_ollama.gpu_operator import ladder
 from scout_ollama.gpu_operator import state as gpu_state
 from scout_ollama.inventory import Host, Ollama
@@ -149,7 +149,7 @@ def test_what_is_exposed(text: str) -> None:
 @moderate
 @given(spoilt(SCOUT).map(listed), spoilt([VOLUME]).map(listed))
 def test_an_open_webui(objects: str, volumes: str) -> None:
-    sections = facts.parse_sections(said(objects=objects, volumes=volumes))
+    sections = parse_sections(said(objects=objects, volumes=volumes))
     try:
         facts.installed_of(sections, "ollama", HOST)
     except Trouble as trouble:
@@ -157,7 +157,7 @@ def test_an_open_webui(objects: str, volumes: str) -> None:
 
 
 def test_an_open_webui_as_it_should_be() -> None:
-    found = facts.installed_of(facts.parse_sections(said(objects=listed(SCOUT[:1]))), "ollama", HOST)
+    found = facts.installed_of(parse_sections(said(objects=listed(SCOUT[:1]))), "ollama", HOST)
     assert isinstance(found.workload, workload.Workload)
 
 

@@ -32,7 +32,7 @@ RESULTS: dict[str, Any] = {
     },
     "trust": {"file!": str, "certificates!": str},
 }
-SAID = {"token!": str, "error": {"kind!": str, "text!": str}, "results": []}
+SAID = {"token!": str, "error": {"kind!": str, "text!": str}, "results": list}
 
 
 def within(answer: Any, *names: str) -> Any:
