@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
 from scout_ollama.shapes import require
@@ -16,6 +17,12 @@ def _name(value: Any, place: str) -> None:
 
 def _moment(value: Any, place: str) -> None:
     require(isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None, place)
+
+
+def _address(value: Any, place: str) -> None:
+    # It becomes part of a URL.
+    require(isinstance(value, str), place)
+    ip_address(value)
 
 
 def _count(value: Any, place: str) -> None:
@@ -90,7 +97,7 @@ KINDS: dict[str, Any] = {
             "phase": str,
             "reason": str,
             "message": str,
-            "podIP": str,
+            "podIP": _address,
             "conditions": CONDITIONS,
             "initContainerStatuses": STATUSES,
             "containerStatuses": STATUSES,
@@ -100,7 +107,7 @@ KINDS: dict[str, Any] = {
     "Deployment": WORKLOAD,
     "StatefulSet": WORKLOAD,
     "Job": {**WORKLOAD, "metadata": {"uid!": str, "creationTimestamp!": _moment}},
-    "ControllerRevision": {"revision!": int, "metadata": {"labels!": TEXTS}},
+    "ControllerRevision": {"revision!": int},
     "Event": {
         "type": str,
         "reason": str,

@@ -108,4 +108,4 @@ def _newest_revision(objects: Iterable[KubeObject], daemonset: KubeObject | None
         return None
     revisions = [obj for obj in objects if obj["kind"] == "ControllerRevision" and pods.is_owned_by(obj, daemonset)]
     newest = max(revisions, key=lambda revision: int(revision["revision"]), default=None)
-    return newest["metadata"]["labels"].get("controller-revision-hash") if newest else None
+    return newest["metadata"].get("labels", {}).get("controller-revision-hash") if newest else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +113,20 @@ def test_a_rollout(text: str) -> None:
     drained(objects)
     [pods.is_ready(obj) for obj in objects if obj["kind"] == "Pod"]
     return None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("name", "--all"), ("name", "-n"), ("name", "a b"), ("name", "a/b"), ("namespace", "-A")]
+)
+def test_a_name_that_a_command_would_take_for_something_else_is_refused(field: str, value: str) -> None:
+    pod = {**POD, "metadata": {**POD["metadata"], field: value}}
+    with pytest.raises(Trouble, match="makes no sense"):
+        read_rollout(hearing(listed([pod])), "ollama")
+
+
+def test_an_address_that_would_lead_a_question_elsewhere_is_refused() -> None:
+    with pytest.raises(Trouble, match="makes no sense"):
+        read_rollout(hearing(listed([{**POD, "status": {"podIP": "evil.example.edu/?x="}}])), "ollama")
 
 
 def test_a_rollout_as_it_should_be() -> None:
