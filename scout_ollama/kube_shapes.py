@@ -20,9 +20,10 @@ def _moment(value: Any, place: str) -> None:
 
 
 def _address(value: Any, place: str) -> None:
-    # It becomes part of a URL.
+    # It becomes part of a URL. A pod that has none yet may say so with an empty one.
     require(isinstance(value, str), place)
-    ip_address(value)
+    if value:
+        ip_address(value)
 
 
 def _count(value: Any, place: str) -> None:
