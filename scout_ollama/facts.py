@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,9 @@ from typing import NamedTuple
 from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
 from scout_ollama.inventory import Harbor, Host
+from scout_ollama.kube_json import objects_in
 from scout_ollama.manifests import DRAINED, MANAGER, KubeObject, ObjectKey, key_of, to_stdin
+from scout_ollama.outside import from_json, understood, whole
 from scout_ollama.remote import Reader, Script
 
 OWNED_KINDS = ("daemonsets", "services", "secrets", "networkpolicies", "ingresses", "namespaces")
@@ -109,7 +110,7 @@ class HostFacts:
     @property
     def k3s_release(self) -> tuple[int, int] | None:
         """Major and minor version of K3s; None if it does not answer."""
-        found = re.match(r"v(\d+)\.(\d+)", self.k3s_version or "")
+        found = re.match(r"v(\d{1,9})\.(\d{1,9})", self.k3s_version or "")
         return (int(found[1]), int(found[2])) if found else None
 
 
@@ -157,7 +158,8 @@ def read_host(remote: Reader, *, store: str, harbor: Harbor | None) -> HostFacts
     stdin = for_curl(harbor) if harbor else b"\n"
     script = facts_script("registry", "k3s", "host-facts")
     result = remote.read(script, store, harbor.url if harbor else "", stdin=stdin, sudo=True, timeout=120)
-    return _host_facts(parse_sections(result.stdout))
+    with understood(remote.host.name, script.name):
+        return _host_facts(parse_sections(result.stdout))
 
 
 def for_curl(harbor: Harbor) -> bytes:
@@ -180,6 +182,30 @@ def read_cluster(remote: Reader, wanted: Iterable[KubeObject], *beside: str) -> 
     """
     objects = list(wanted)
     sections = _ask_cluster(remote, objects, *beside)
+    with understood(remote.host.name, "cluster-facts"):
+        return _cluster_facts(remote, objects, sections)
+
+
+def read_rollout(remote: Reader, namespace: str) -> list[KubeObject]:
+    """Read what a rollout is judged by: the namespace's DaemonSets, their revisions, pods and events, and the nodes."""
+    result = remote.read(Script.load("rollout-state"), namespace, sudo=True)
+    with understood(remote.host.name, "rollout-state"):
+        return objects_in(result.stdout)
+
+
+def read_exposed(remote: Reader) -> list[KubeObject]:
+    """Read what decides who can reach what in a cluster: its nodes, services, workloads, pods and routes.
+
+    Raises:
+        RemoteError: the host cannot be reached.
+        Trouble: the cluster does not answer, or knows no kind of Traefik's.
+    """
+    sections = parse_sections(remote.read(facts_script("exposed"), sudo=True, timeout=90).stdout)
+    with understood(remote.host.name, "exposed"):
+        return [obj for name in ("nodes", "workloads", "routes") for obj in _items(sections[name], remote)]
+
+
+def _cluster_facts(remote: Reader, objects: list[KubeObject], sections: Sections) -> ClusterFacts:
     live = _by_key(_items(sections["live"], remote))
     would_be, refusal = _would_be(sections["would_be"])
     if would_be is None and live and "not found" in refusal:
@@ -193,23 +219,6 @@ def read_cluster(remote: Reader, wanted: Iterable[KubeObject], *beside: str) -> 
         refusal=refusal,
         beside=sections,
     )
-
-
-def read_rollout(remote: Reader, namespace: str) -> list[KubeObject]:
-    """Read what a rollout is judged by: the namespace's DaemonSets, their revisions, pods and events, and the nodes."""
-    result = remote.read(Script.load("rollout-state"), namespace, sudo=True)
-    return list_items(result.stdout)
-
-
-def read_exposed(remote: Reader) -> list[KubeObject]:
-    """Read what decides who can reach what in a cluster: its nodes, services, workloads, pods and routes.
-
-    Raises:
-        RemoteError: the host cannot be reached.
-        Trouble: the cluster does not answer, or knows no kind of Traefik's.
-    """
-    sections = parse_sections(remote.read(facts_script("exposed"), sudo=True, timeout=90).stdout)
-    return [obj for name in ("nodes", "workloads", "routes") for obj in _items(sections[name], remote)]
 
 
 def _ask_cluster(remote: Reader, objects: list[KubeObject], *beside: str) -> Sections:
@@ -228,7 +237,7 @@ def _items(section: Section, remote: Reader) -> list[KubeObject]:
         )
     if not section.ok:
         raise no_answer(remote.host, section)
-    return list_items(section.text)
+    return objects_in(section.text)
 
 
 def no_answer(host: Host, section: Section) -> Trouble:
@@ -241,25 +250,17 @@ def no_answer(host: Host, section: Section) -> Trouble:
     )
 
 
-def list_items(text: str) -> list[KubeObject]:
-    """Return the objects in what kubectl printed as JSON: a list, one object or nothing."""
-    if not text.strip():
-        return []
-    document = json.loads(text)
-    return list(document["items"]) if document["kind"].endswith("List") else [document]
-
-
 def _by_key(objects: Iterable[KubeObject]) -> dict[ObjectKey, KubeObject]:
     return {key_of(obj): obj for obj in objects}
 
 
 def _would_be(section: Section) -> tuple[dict[ObjectKey, KubeObject] | None, str]:
-    return (_by_key(list_items(section.text)), "") if section.ok else (None, section.text.strip())
+    return (_by_key(objects_in(section.text)), "") if section.ok else (None, section.text.strip())
 
 
 def _host_facts(sections: Sections) -> HostFacts:
     return HostFacts(
-        clock=int(sections["clock"].text or 0),
+        clock=whole(sections["clock"].text or "0"),
         k3s_version=_matched(r"(v\d+\.\d+\.\d+\S*)", sections["k3s.version"]),
         k3s_unit=sections["k3s.unit"].text if sections["k3s.unit"].ok else None,
         k3s_active=sections["k3s.active"].ok,
@@ -298,12 +299,12 @@ def _content(section: Section) -> str | None:
 
 def space_of(section: Section) -> Space | None:
     """Return what a section says as ``FREE TOTAL``; None if it says something else."""
-    numbers = re.fullmatch(r"(\d+) (\d+)", section.text) if section.ok else None
+    numbers = re.fullmatch(r"([0-9]{1,18}) ([0-9]{1,18})", section.text) if section.ok else None
     return Space(int(numbers[1]), int(numbers[2])) if numbers else None
 
 
 def _image_names(section: Section) -> frozenset[str]:
     if not section.ok:
         return frozenset()
-    images = json.loads(section.text).get("images", [])
-    return frozenset(tag for image in images for tag in image.get("repoTags") or [])
+    images = from_json(section.text).get("images") or []
+    return frozenset(str(tag) for image in images for tag in image.get("repoTags") or [])

@@ -93,7 +93,7 @@ def _runs(kept: state.State) -> list[Record]:
 
 
 def _can_be_undone(run: Record, revisions: Sequence[int]) -> bool:
-    needed = re.search(r"rollback-ollama .*--to (\d+)", run.undo)
+    needed = re.search(r"rollback-ollama .*--to (\d{1,9})\b", run.undo)
     return needed is None or int(needed[1]) in revisions
 
 

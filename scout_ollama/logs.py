@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 
-from scout_ollama.errors import Trouble
+from scout_ollama.errors import Trouble, printable
 from scout_ollama.secrets import masked
 
 KEPT = 500
@@ -23,7 +23,7 @@ class _Masking(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        return masked(f"{moment} {super().format(record)}")
+        return printable(masked(f"{moment} {super().format(record)}"))
 
 
 class Log(logging.FileHandler):
@@ -76,7 +76,7 @@ def audit_file() -> Path:
 
 def _tell(text: str) -> None:
     with suppress(OSError):  # the terminal may be gone
-        print(masked(text), file=sys.stderr, flush=True)
+        print(printable(masked(text)), file=sys.stderr, flush=True)
 
 
 @contextmanager

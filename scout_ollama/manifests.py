@@ -7,6 +7,7 @@ as a quoted scalar, so no value can change the shape of an object.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -268,6 +269,12 @@ def _labelled(obj: KubeObject, component: str) -> KubeObject:
     return obj
 
 
+def _quoted(value: Any) -> str:
+    """The value as JSON that is YAML too: JSON's escape of a character beyond U+FFFF is two characters to YAML."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(char if " " <= char <= "~" else f"\\U{ord(char):08x}" for char in text)
+
+
 @cache
 def _environment() -> jinja2.Environment:
     import jinja2
@@ -280,6 +287,6 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - the output is YAML; every value goes through tojson
     )
-    # The stock tojson escapes for HTML ('&' becomes \u0026), which a person would have to read in a rendered manifest.
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    environment.policies["json.dumps_function"] = _quoted
+    environment.policies["json.dumps_kwargs"] = {}
     return environment

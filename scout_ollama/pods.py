@@ -83,10 +83,12 @@ def warnings(objects: Iterable[KubeObject], names: set[str]) -> tuple[str, ...]:
     events = [
         obj
         for obj in objects
-        if obj["kind"] == "Event" and obj.get("type") == "Warning" and obj["involvedObject"]["name"] in names
+        if obj["kind"] == "Event" and obj.get("type") == "Warning" and obj["involvedObject"].get("name") in names
     ]
     events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    return tuple(dict.fromkeys(f"{event['reason']}: {event.get('message', '')}" for event in events))[-5:]
+    return tuple(dict.fromkeys(f"{event.get('reason', 'Warning')}: {event.get('message', '')}" for event in events))[
+        -5:
+    ]
 
 
 def on_node(node: str, candidates: Iterable[KubeObject]) -> KubeObject | None:

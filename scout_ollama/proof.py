@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from scout_ollama import certificates
@@ -11,6 +10,7 @@ from scout_ollama.checks import Finding
 from scout_ollama.facts import Section, Sections, facts_script, parse_sections
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama
+from scout_ollama.outside import from_json
 from scout_ollama.remote import Reader
 from scout_ollama.store import ModelName, StoreError
 
@@ -96,9 +96,9 @@ def _of_node(
 def digests(tags: str) -> dict[ModelName, str]:
     """Return the digest of each model in an ``/api/tags`` answer; an answer that is no such JSON has none."""
     try:
-        models = json.loads(tags)["models"]
+        models = from_json(tags)["models"]
         listed = [(str(model["name"]), str(model["digest"])) for model in models]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return {}
     named: dict[ModelName, str] = {}
     for name, digest in listed:
@@ -109,8 +109,8 @@ def digests(tags: str) -> dict[ModelName, str]:
 
 def _version(host: str, ollama: Ollama, answer: str) -> Iterator[Finding]:
     try:
-        version = json.loads(answer)["version"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        version = from_json(answer)["version"]
+    except (ValueError, KeyError, TypeError):
         version = answer[:80]
     if version != ollama.version:
         yield Finding(

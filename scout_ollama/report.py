@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 import zlib
@@ -119,7 +118,9 @@ class Reporter:
         from rich.text import Text
 
         LOGGER.info("> %s %s", host, line)
-        prefix = Text(host.ljust(self._width), style=COLOURS[zlib.crc32(host.encode()) % len(COLOURS)])
+        prefix = Text(
+            printable(masked(host)).ljust(self._width), style=COLOURS[zlib.crc32(host.encode()) % len(COLOURS)]
+        )
         with suppress(OSError):  # the terminal may be gone
             self._console.print(prefix, Text(printable(masked(line)), style=style), soft_wrap=True)
 
@@ -135,10 +136,9 @@ class Reporter:
 
 def stderr_console() -> Console:
     """Return the console for people: standard error, so that standard output stays for data."""
-    from rich.console import Console
+    from scout_ollama import terminal  # Rich takes long to import
 
-    # Rich leaves bold in under NO_COLOR.
-    return Console(stderr=True, soft_wrap=True, color_system=None if os.environ.get("NO_COLOR") else "auto")
+    return terminal.stderr()
 
 
 def print_troubles(troubles: Sequence[Trouble]) -> None:
@@ -159,10 +159,9 @@ def print_text(renderable: Any, *, soft_wrap: bool = False, wide: bool = False) 
 
     ``wide`` is for tables that 80 columns are too few for: they take more where there is no terminal.
     """
-    from rich.console import Console
+    from scout_ollama import terminal  # Rich takes long to import
 
-    width = 200 if wide and not sys.stdout.isatty() else None
-    Console(width=width).print(renderable, soft_wrap=soft_wrap)
+    terminal.stdout(wide=wide).print(renderable, soft_wrap=soft_wrap)
 
 
 def _table(rows: Sequence[tuple[str, int, str | None]]) -> Table:

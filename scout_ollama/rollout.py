@@ -80,7 +80,7 @@ def _judge_node(
     name = pod["metadata"]["name"]
     status = pod.get("status", {})
     address = status.get("podIP")
-    if hash_wanted is None or pod["metadata"]["labels"].get("controller-revision-hash") != hash_wanted:
+    if hash_wanted is None or pod["metadata"].get("labels", {}).get("controller-revision-hash") != hash_wanted:
         return NodeRollout(node, "waiting", name, address, "the old pod is still there")
     if pod["metadata"].get("deletionTimestamp"):
         return NodeRollout(node, "waiting", name, address, "its pod is stopping")
@@ -119,4 +119,4 @@ def _newest_revision(objects: Iterable[KubeObject], daemonset: KubeObject | None
         return None
     revisions = [obj for obj in objects if obj["kind"] == "ControllerRevision" and pods.is_owned_by(obj, daemonset)]
     newest = max(revisions, key=lambda revision: int(revision["revision"]), default=None)
-    return newest["metadata"]["labels"]["controller-revision-hash"] if newest else None
+    return newest["metadata"].get("labels", {}).get("controller-revision-hash") if newest else None

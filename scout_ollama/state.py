@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import yaml
-
 from scout_ollama import audit
 from scout_ollama.audit import Record
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import Sections, facts_script, parse_sections
+from scout_ollama.kube_shapes import OBJECT
 from scout_ollama.lock import STATE
 from scout_ollama.manifests import KubeObject, to_stdin
+from scout_ollama.outside import all_from_yaml, understood, whole
 from scout_ollama.remote import Reader, Remote, Script
+from scout_ollama.shapes import check
 
 KEPT = 10
 """Revisions that are kept on the server, the newest ones."""
@@ -52,18 +53,19 @@ def read(remote: Reader, runs: int = 100) -> State:
         RemoteError: the host cannot be reached.
     """
     result = remote.read(facts_script("read-state"), STATE, str(runs), sudo=True)
-    return parse(parse_sections(result.stdout))
+    with understood(remote.host.name, "read-state"):
+        return parse(parse_sections(result.stdout))
 
 
 def parse(sections: Sections) -> State:
     """Make sense of what ``read-state.sh`` printed."""
     numbers = [name.removesuffix(".yaml") for name in sections["revisions"].text.split() if sections["revisions"].ok]
     record = audit.parse(sections["lock.record"].text) if sections["lock.record"].ok else None
-    silent = int(sections["lock.silent"].text) if sections["lock.silent"].ok else 0
+    silent = whole(sections["lock.silent"].text) if sections["lock.silent"].ok else 0
     return State(
         Holding(record, sections["lock.held"].ok, silent) if record else None,
         audit.records(sections["audit"].text.splitlines() if sections["audit"].ok else []),
-        sorted(int(number) for number in numbers if number.isdecimal()),
+        sorted(whole(number) for number in numbers if number.isdecimal()),
     )
 
 
@@ -75,7 +77,8 @@ def keep(remote: Remote, objects: Sequence[KubeObject]) -> Revision:
     """
     script = Script.load("keep-revision")
     said = remote.run(script, STATE, str(KEPT), stdin=to_stdin(objects), sudo=True, timeout=60).stdout.split()
-    return Revision(int(said[0]), int(said[1]) if len(said) > 1 else None)
+    with understood(remote.host.name, script.name):
+        return Revision(whole(said[0]), whole(said[1]) if len(said) > 1 else None)
 
 
 def earlier(remote: Reader, to: int | None) -> tuple[int, list[KubeObject]]:
@@ -113,4 +116,12 @@ def revision(remote: Reader, number: int) -> list[KubeObject]:
         RemoteError: the host cannot be reached, or does not have it.
     """
     text = remote.read(Script.load("read-revision"), STATE, str(number), sudo=True).stdout
-    return [obj for obj in yaml.safe_load_all(text) if obj]
+    with understood(remote.host.name, "read-revision"):
+        return kept_objects(text)
+
+
+def kept_objects(text: str) -> list[KubeObject]:
+    """Return the objects in what was kept. Raises ValueError where something else stands there."""
+    objects = [obj for obj in all_from_yaml(text) if obj]
+    check(objects, [OBJECT])
+    return objects

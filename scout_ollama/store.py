@@ -13,7 +13,6 @@ https://github.com/ollama/ollama, v0.24.0.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from pathlib import PurePosixPath
 from typing import Any, Self
 
 from scout_ollama.errors import Trouble
+from scout_ollama.outside import from_json
+from scout_ollama.shapes import check, size
 
 DEFAULT_HOST = "registry.ollama.ai"
 DEFAULT_NAMESPACE = "library"
@@ -30,6 +31,9 @@ MODEL = "application/vnd.ollama.image.model"
 """Media type of the layer that holds the weights. Others end in template, params, license, system, projector …"""
 CONFIG = "application/vnd.docker.container.image.v1+json"
 """Media type of the configuration."""
+
+LAYER = {"digest!": str, "size!": size, "mediaType": str, "from": (None, str)}
+"""What a manifest says of one blob."""
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
@@ -159,14 +163,17 @@ class Manifest:
             StoreError: it is no manifest, or gives one blob two sizes.
         """
         try:
-            value = json.loads(content)
+            value = from_json(content)
+            check(value, {"config": (None, {}), "layers": (None, [LAYER])})
             config = value.get("config") or {}
+            if config.get("digest"):
+                check(config, LAYER, "config")
             manifest = cls(
                 _layer(config) if config.get("digest") else None,
                 tuple(_layer(layer) for layer in value.get("layers") or []),
             )
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise StoreError("not an Ollama manifest", why=f"{type(error).__name__}: {error}") from error
+        except ValueError as error:  # StoreError is one
+            raise StoreError("not an Ollama manifest", why=str(error)) from error
         pairs = {(layer.digest, layer.size) for layer in manifest.parts}
         if len(pairs) != len(manifest.blobs):
             raise StoreError("not an Ollama manifest", why="it gives one blob two sizes")
@@ -195,11 +202,8 @@ class Manifest:
 
 
 def _layer(value: Mapping[str, Any]) -> Layer:
-    digest, size = value["digest"], value["size"]
-    blob_file(digest)
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise ValueError(f"size {size!r} of {digest}")
-    return Layer(str(value.get("mediaType", "")), digest, size, _origin(value.get("from")))
+    blob_file(value["digest"])
+    return Layer(value.get("mediaType", ""), value["digest"], value["size"], _origin(value.get("from")))
 
 
 def _origin(text: str | None) -> str | None:

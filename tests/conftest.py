@@ -8,8 +8,8 @@ import pytest
 
 from scout_ollama import secrets
 
-# How long an example takes says how busy the machine is.
-hypothesis.settings.register_profile("untimed", deadline=None)
+# How long an example takes says how busy the machine is. In CI the same examples are tried each time.
+hypothesis.settings.register_profile("untimed", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("untimed")
 
 

@@ -96,3 +96,31 @@ def spoilt(draw: st.DrawFn) -> Any:
 @given(spoilt())
 def test_a_cluster_with_something_wrong_in_it(document: Any) -> None:
     assert loaded(yaml.safe_dump(document).encode())
+
+
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    with TemporaryDirectory() as directory:
+        file = Path(directory, "phi.yaml")
+        with file.open("wb") as sparse:
+            sparse.truncate(2**40)
+        _, (problem,) = read(file)
+    assert "is larger than 1 MiB" in str(problem)
+
+
+@unhurried
+@given(st.sampled_from(["name", "address", "user", "model"]), st.text(min_size=1, max_size=9))
+def test_no_name_is_an_option_or_drives_a_terminal(field: str, text: str) -> None:
+    """Those are words of command lines on hosts, and are shown everywhere."""
+    hostile = f"{text}\x1b[2J" if len(text) % 2 else f"-{text}"
+    host = {"address": hostile if field == "address" else "192.0.2.1", "roles": ["server"]}
+    document = {
+        "kind": "scout",
+        "environment": "non-phi",
+        "ollama_mode": "deploy",
+        "hosts": {hostile if field == "name" else "one": host},
+        "ssh": {"user": hostile} if field == "user" else {},
+        "ollama": {"models": [hostile if field == "model" else "tiny"]},
+    }
+    found = loaded(yaml.safe_dump(document).encode())
+    assert isinstance(found, Trouble)
+    assert "\x1b" not in str(found)

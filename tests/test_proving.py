@@ -27,7 +27,7 @@ from tests.samples import host_facts, site_with_certificate
 ROOT = Path(__file__).parent.parent
 GPU_HOSTS = ["phi-gpu-1", "phi-gpu-2", "phi-gpu-3"]
 URL = "https://ollama.phi.example.edu"
-OWNER = [{"uid": "ds"}]
+OWNER = [{"kind": "DaemonSet", "name": "ollama", "uid": "ds"}]
 FOUND = 'level=INFO source=types.go:42 msg="inference compute" id=GPU-1 library=CUDA compute=9.0 name=CUDA0\n'
 PROCESSOR = 'level=INFO source=types.go:60 msg="inference compute" id=cpu library=cpu compute="" name=cpu\n'
 
@@ -70,11 +70,14 @@ def daemonset() -> list[KubeObject]:
     labels = {"controller-revision-hash": "new"}
     return [
         {
+            "apiVersion": "apps/v1",
             "kind": "DaemonSet",
             "metadata": {"name": "ollama", "uid": "ds", "generation": 1},
+            "spec": {"template": {"spec": {}}},
             "status": {"observedGeneration": 1},
         },
         {
+            "apiVersion": "apps/v1",
             "kind": "ControllerRevision",
             "metadata": {"name": "ollama-new", "labels": labels, "ownerReferences": OWNER},
             "revision": 1,
@@ -84,8 +87,10 @@ def daemonset() -> list[KubeObject]:
 
 def pod(node: str, **status: Any) -> KubeObject:
     return {
+        "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
+            "namespace": "ollama",
             "name": f"ollama-on-{node}",
             "labels": {"controller-revision-hash": "new"},
             "ownerReferences": OWNER,
@@ -300,6 +305,7 @@ def test_a_node_that_is_not_ready_is_told_with_its_events_and_its_last_log_lines
     hosts.pods[1] = pod("phi-gpu-2", containerStatuses=[{"state": {"waiting": waiting}}])
     hosts.events = [
         {
+            "apiVersion": "v1",
             "kind": "Event",
             "type": "Warning",
             "metadata": {"name": "e"},

@@ -16,7 +16,8 @@ from scout_ollama.proposal import Proved
 from scout_ollama.remote import Call, RecordingRemote
 
 SITE = load_site(Path(__file__).parent.parent / "hosts")
-SERVICE: KubeObject = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ollama", "namespace": "ollama"}}
+META = {"name": "ollama", "namespace": "ollama"}
+SERVICE: KubeObject = {"apiVersion": "v1", "kind": "Service", "metadata": META, "spec": {}}
 
 
 def proved(monkeypatch: pytest.MonkeyPatch, *readings: list[KubeObject]) -> Proved:

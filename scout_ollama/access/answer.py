@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 from scout_ollama.facts import Section
+from scout_ollama.outside import from_json
 
 Outcome = Literal["untried", "failed", "unresolved", "refused", "silent", "closed", "hung", "answered"]
 
@@ -71,6 +71,6 @@ def parsed(section: Section) -> Answer:
 def _is_version(body: str) -> bool:
     """Whether this is what Ollama answers to /api/version."""
     try:
-        return isinstance(json.loads(body)["version"], str)
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return isinstance(from_json(body)["version"], str)
+    except (ValueError, KeyError, TypeError):
         return False

@@ -302,7 +302,8 @@ def _last_words(status: Mapping[str, Any]) -> str:
 
 def _foreign(spec: Mapping[str, Any], wanted: Wanted) -> str:
     """Return an image of a pod that this chart does not have; empty if there is none."""
-    images = [container["image"] for container in [*spec.get("initContainers", []), *spec["containers"]]]
+    containers = [*spec.get("initContainers", []), *spec.get("containers", [])]
+    images = [container.get("image", "") for container in containers]
     return next((image for image in images if image not in wanted.images), "")
 
 

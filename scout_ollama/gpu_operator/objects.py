@@ -15,6 +15,7 @@ from scout_ollama.gpu_operator.chart import Chart, file_name
 from scout_ollama.gpu_operator.values import FOLDER, values
 from scout_ollama.inventory import OllamaCluster, Site
 from scout_ollama.manifests import KubeObject
+from scout_ollama.outside import Unreadable, from_yaml
 
 
 def objects(_: Site, cluster: OllamaCluster, chart: Chart | None) -> list[KubeObject]:
@@ -51,6 +52,6 @@ def _digest(content: str) -> str:
 
 def _document(text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        return from_yaml(text)
+    except Unreadable:
         return text

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from scout_ollama.facts import Section, Sections, facts_script, no_answer, parse_sections
 from scout_ollama.inventory import Host
+from scout_ollama.kube_json import objects_in
+from scout_ollama.kube_shapes import CONDITIONS, METADATA, TEXTS
 from scout_ollama.manifests import KubeObject
+from scout_ollama.outside import from_json, understood, whole
 from scout_ollama.remote import Reader
+from scout_ollama.shapes import check
 
 CHARTS = "kube-system"
 """Namespace of the HelmChart and of the Job that K3s makes of it."""
@@ -107,12 +111,18 @@ def parsed(said: Sections, host: Host) -> OperatorState:
     for name in ALWAYS_THERE:
         if not sections[name].ok:
             raise no_answer(host, sections[name])
+    with understood(host.name, SCRIPT):
+        return _state(sections)
+
+
+def _state(sections: Sections) -> OperatorState:
     around_job = [*_items(sections["jobs"]), *_items(sections["jobs.events"])]
-    releases = [json.loads(line) for line in sections["releases"].text.splitlines() if line.strip()]
+    releases = _lines(sections["releases"].text)
+    check(releases, [TEXTS])
     return OperatorState(
-        chart=_chart(sections["chart"].text, int(sections["clock"].text or 0)),
+        chart=_chart(sections["chart"].text, whole(sections["clock"].text or "0")),
         job=next((obj for obj in around_job if obj["kind"] == "Job" and obj["metadata"]["name"] == JOB), None),
-        releases=tuple(sorted(releases, key=lambda labels: int(labels.get("version", 0)), reverse=True)),
+        releases=tuple(sorted(releases, key=lambda labels: whole(labels.get("version", "0")), reverse=True)),
         objects=(*around_job, *_items(sections["objects"]), *_items(sections["events"])),
         operators=tuple(_items(sections["operators"])),
         policies=tuple(_items(sections["policies"])) if sections["policies"].ok else (),
@@ -122,14 +132,20 @@ def parsed(said: Sections, host: Host) -> OperatorState:
 
 
 def _items(section: Section) -> list[KubeObject]:
-    return list(json.loads(section.text)["items"]) if section.text.strip() else []
+    return objects_in(section.text)
+
+
+def _lines(text: str) -> list[Any]:
+    return [from_json(line) for line in text.splitlines() if line.strip()]
 
 
 def _chart(text: str, clock: int) -> HelmChart | None:
-    lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+    lines = _lines(text)
     if not lines:
         return None
     metadata, status = lines[0], lines[1] if len(lines) > 1 else {}
+    check(metadata, {**METADATA, "creationTimestamp!": str})
+    check(status, {"conditions": CONDITIONS})
     times = [entry["time"] for entry in metadata.get("managedFields", []) if "f:spec" in entry.get("fieldsV1", {})]
     applied = moment(max([metadata["creationTimestamp"], *times]))
     return HelmChart(
@@ -155,7 +171,7 @@ def _holders(text: str) -> dict[str, tuple[Holder, ...]]:
     held: dict[str, tuple[Holder, ...]] = {}
     for line in text.splitlines():
         namespace, pod, node, counts = (*line.split(" "), "", "", "", "")[:4]
-        gpus = sum(int(count) for count in counts.split(",") if count.isdecimal())
+        gpus = sum(whole(count) for count in counts.split(",") if count)
         if gpus:
             held[node] = (*held.get(node, ()), Holder(namespace, pod, gpus))
     return held

@@ -22,6 +22,9 @@ _PLAIN: dict[str, Callable[[str], Any]] = {
     f"{_TAG}str": str,
 }
 
+MAX_BYTES = 2**20
+"""Bytes of an inventory file: a thousand hosts have less."""
+
 _ALIAS = "an alias (*name), which is not read here"
 
 
@@ -63,7 +66,11 @@ def read(file: Path) -> tuple[list[Document], list[Problem]]:
     documents: list[Document] = []
     problems: list[Problem] = []
     try:
-        loader = _Loader(file.read_bytes())
+        with file.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            return [], [Problem(file, (), f"is larger than {MAX_BYTES // 2**20} MiB", "a cluster takes a few kB")]
+        loader = _Loader(content)
         while loader.check_node():
             if node := loader.get_node():
                 lines: dict[Where, int] = {}

@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,6 +20,7 @@ from pydantic import (
 )
 
 from ..errors import Trouble
+from ..outside import Unreadable, from_yaml
 from ..secrets import Secret
 from .fields import LocalFile
 
@@ -118,8 +118,8 @@ class SecretSource(BaseModel):
     def _picked(self, field: str, text: str) -> str:
         """The value of the field in a YAML document."""
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):  # says what it choked on, which may be the secret
+            value = from_yaml(text)
+        except Unreadable:
             raise self._no_field("what is read is not YAML") from None
         for key in field.split("."):
             if not isinstance(value, dict) or key not in value:

@@ -93,7 +93,7 @@ class Fetch:
             return
         if verb == "done":
             self._done.add(digest)
-        elif verb in ("begin", "progress") and len(words) == 2 and words[1].isdecimal():
+        elif verb in ("begin", "progress") and len(words) == 2 and words[1].isdecimal() and len(words[1]) < 19:
             size, self._current = int(words[1]), digest
         else:
             return

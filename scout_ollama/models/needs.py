@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,8 @@ from scout_ollama.models.sets import ModelSet, closure
 from scout_ollama.models.stored import Stored
 from scout_ollama.models.survey import Found
 from scout_ollama.models.wanted import WantedModel
+from scout_ollama.outside import from_json
+from scout_ollama.shapes import check
 from scout_ollama.store import Manifest, ModelName
 
 PARAMETERS = "application/vnd.ollama.image.params"
@@ -68,9 +69,11 @@ def has_parameters(source: Stored, model: WantedModel) -> bool:
     for layer in layers:
         if layer.media_type == PARAMETERS:
             try:
-                found |= json.loads(source.small.get(layer.digest, b"{}"))
-            except (ValueError, TypeError):
+                parameters = from_json(source.small.get(layer.digest, b"{}"))
+                check(parameters, {})
+            except ValueError:
                 return False
+            found |= parameters
     return all(found.get(name) == value for name, value in model.parameters.items())
 
 

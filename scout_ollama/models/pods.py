@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scout_ollama import rollout
 from scout_ollama.facts import Section, facts_script, parse_sections, read_rollout
 from scout_ollama.job import Job, Troubles
+from scout_ollama.outside import from_json
 from scout_ollama.pods import is_ready
 from scout_ollama.proof import bracketed
 from scout_ollama.remote import Reader
-from scout_ollama.store import ModelName, StoreError
+from scout_ollama.shapes import check, size
+from scout_ollama.store import ModelName
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,11 @@ def read(remote: Reader, address: str, about: Sequence[str]) -> Mapping[str, Sec
 def loaded(section: Section) -> list[Loaded]:
     """Return what an answer of ``/api/ps`` lists; an answer that is no such JSON lists nothing."""
     try:
-        models = json.loads(section.text)["models"] if section.ok else []
+        answer = from_json(section.text) if section.ok else {"models": []}
+        check(answer, {"models!": [{"name!": str, "digest!": str, "size!": size, "size_vram!": size}]})
         return [
-            Loaded(ModelName.parse(model["name"]), model["digest"], int(model["size"]), int(model["size_vram"]))
-            for model in models
+            Loaded(ModelName.parse(model["name"]), model["digest"], model["size"], model["size_vram"])
+            for model in answer["models"]
         ]
-    except (ValueError, KeyError, TypeError, StoreError):
+    except ValueError:  # StoreError is one
         return []

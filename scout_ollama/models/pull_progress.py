@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from scout_ollama.outside import from_json
 from scout_ollama.progress import Progress
+from scout_ollama.shapes import check, size
 
 SAY_SECONDS = 5.0
 
@@ -30,11 +31,11 @@ class PullProgress:
             return
         model, _, text = line.partition(" ")
         try:
-            value = json.loads(text)
-            status = str(value.get("status", ""))
-            total, completed = int(value.get("total", 0)), int(value.get("completed", 0))
-        except (ValueError, TypeError, AttributeError):
+            value = from_json(text)
+            check(value, {"status": str, "total": size, "completed": size})
+        except ValueError:
             return
+        status, total, completed = value.get("status", ""), value.get("total", 0), value.get("completed", 0)
         if total:
             self._layer(model, status, total, completed)
         elif status:

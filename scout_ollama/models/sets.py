@@ -7,12 +7,13 @@ base64. The same number is the same set on every node.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scout_ollama.store import Manifest, ModelName, StoreError, manifest_digest
+from scout_ollama.outside import from_json
+from scout_ollama.shapes import check
+from scout_ollama.store import Manifest, ModelName, manifest_digest
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,13 @@ class ModelSet:
     def parse(cls, content: bytes) -> ModelSet | None:
         """Read a file; None for one that is no set."""
         try:
-            models = json.loads(content)["models"]
-            named = {ModelName.from_manifest_path(path): base64.b64decode(text) for path, text in models.items()}
+            document = from_json(content)
+            check(document, {"models!": {"*": str}})
+            models = document["models"].items()
+            named = {ModelName.from_manifest_path(path): base64.b64decode(text) for path, text in models}
             for text in named.values():
                 Manifest.parse(text)
-        except (ValueError, KeyError, TypeError, AttributeError, binascii.Error, StoreError):
+        except ValueError:  # StoreError is one
             return None
         return cls({name: text for name, text in named.items() if name})
 

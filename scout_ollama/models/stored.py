@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from scout_ollama.facts import Section, Space, facts_script, parse_sections, space_of
 from scout_ollama.lock import STATE
 from scout_ollama.models.sets import ModelSet
+from scout_ollama.outside import understood, whole
 from scout_ollama.remote import Reader
 from scout_ollama.store import Manifest, ModelName, StoreError, blob_digest
 
@@ -68,8 +69,9 @@ def read(remote: Reader, store: str) -> Stored:
         RemoteError: the host cannot be reached, or refuses the script.
     """
     script = facts_script("model-store")
-    sections = parse_sections(remote.read(script, store, STATE, sudo=True, timeout=180).stdout)
-    return parse(sections)
+    said = remote.read(script, store, STATE, sudo=True, timeout=180).stdout
+    with understood(remote.host.name, script.name):
+        return parse(parse_sections(said))
 
 
 def parse(sections: Mapping[str, Section]) -> Stored:
@@ -125,7 +127,7 @@ def _blobs(section: Section) -> dict[str, BlobFile]:
         words = line.split(" ")
         digest = blob_digest(words[0])
         if digest and len(words) == 4 and words[1].isdecimal():
-            blobs[digest] = BlobFile(int(words[1]), f"{words[2]} {words[3]}")
+            blobs[digest] = BlobFile(whole(words[1]), f"{words[2]} {words[3]}")
     return blobs
 
 
@@ -147,10 +149,10 @@ def _small(section: Section) -> dict[str, bytes]:
 
 def _incoming(section: Section) -> dict[str, int]:
     pairs = (line.split(" ") for line in _lines(section))
-    return {digest: int(size) for file, size in pairs if (digest := blob_digest(file))}
+    return {digest: whole(size) for file, size in pairs if (digest := blob_digest(file))}
 
 
 def _sets(section: Section) -> dict[int, ModelSet]:
     pairs = (line.split(" ") for line in _lines(section))
-    parsed = {int(number): ModelSet.parse(base64.b64decode(text)) for number, text in pairs if number.isdecimal()}
+    parsed = {whole(number): ModelSet.parse(base64.b64decode(text)) for number, text in pairs if number.isdecimal()}
     return {number: found for number, found in sorted(parsed.items()) if found}

@@ -15,6 +15,7 @@ from scout_ollama.errors import Trouble
 from scout_ollama.inventory import ScoutCluster
 from scout_ollama.manifests import MANAGER, KubeObject, to_stdin
 from scout_ollama.open_webui import facts, proving, record
+from scout_ollama.open_webui.answers import within
 from scout_ollama.open_webui.configuration import Connection, Embedding, Json
 from scout_ollama.open_webui.proving import Wanted
 from scout_ollama.open_webui.record import Before
@@ -241,7 +242,7 @@ class Switch:
                 raise Trouble(
                     f"Open WebUI cannot use {url}: its connection was left as it is",
                     host=remote.host.name,
-                    why=f"HTTP {answer['status']}: {answer['answer'].get('detail', '')}",
+                    why=f"HTTP {answer['status']}: {within(answer, 'answer', 'detail') or ''}",
                     next=f"inv connect-scout --hosts {self.scout.name} --plan shows what stands in the way",
                 )
 

@@ -26,6 +26,8 @@ from scout_ollama.open_webui import (
 )
 from scout_ollama.open_webui import target as targets
 from scout_ollama.open_webui import workload as workloads
+from scout_ollama.open_webui.answers import within
+from scout_ollama.open_webui.configuration import Json
 from scout_ollama.open_webui.facts import Found
 from scout_ollama.open_webui.preflight import Way
 from scout_ollama.open_webui.proving import Wanted
@@ -173,8 +175,7 @@ class _Connecting:
                 {"do": "call", "path": "/api/models"},
             )
             way = preflight.judge(self.target, probe, verified)
-            others = {m["id"] for m in tags["answer"].get("data") or [] if m.get("owned_by") not in ("ollama", None)}
-            return way, answers or ollama.of_probe(self.target, probe), others
+            return way, answers or ollama.of_probe(self.target, probe), _others(tags)
 
         way, answers, others = self.job.on_first_server(ask)
         gaps = [need for need in needs.lacking(found.needs, answers.tags) if need.model not in others]
@@ -216,3 +217,10 @@ class _Connecting:
         if wanted.embedding.uses_ollama:
             values["RAG_OLLAMA_BASE_URL"] = wanted.embedding.url
         return changes.entries(values)
+
+
+def _others(models: Json) -> set[str]:
+    """The models in an answer of ``/api/models`` that are not an Ollama's."""
+    listed = within(models, "answer", "data")
+    known = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    return {str(one.get("id")) for one in known if one.get("owned_by") not in ("ollama", None)}

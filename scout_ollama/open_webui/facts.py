@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import facts_script, parse_sections
-from scout_ollama.inventory import ScoutCluster
+from scout_ollama.facts import Sections, facts_script, parse_sections
+from scout_ollama.inventory import Host, ScoutCluster
+from scout_ollama.kube_json import objects_in
 from scout_ollama.open_webui import needs, record, workload
 from scout_ollama.open_webui.configuration import Connection, Embedding, Json
 from scout_ollama.open_webui.needs import Need
 from scout_ollama.open_webui.record import Before
-from scout_ollama.open_webui.session import Session
+from scout_ollama.open_webui.session import PROGRAM, Session
 from scout_ollama.open_webui.workload import Embedded, Workload
+from scout_ollama.outside import understood
 from scout_ollama.remote import Reader
 
 OLDEST = (0, 10)
@@ -55,9 +56,8 @@ def read_installed(remote: Reader, scout: ScoutCluster) -> Installed:
         Trouble: the host or the cluster cannot be asked, or there is no Open WebUI.
     """
     namespace = scout.open_webui.namespace
-    sections = parse_sections(
-        remote.read(facts_script("open-webui-facts"), namespace, record.RECORDS, sudo=True).stdout
-    )
+    script = facts_script("open-webui-facts")
+    sections = parse_sections(remote.read(script, namespace, record.RECORDS, sudo=True).stdout)
     if not sections["objects"].ok:
         raise Trouble(
             "the cluster cannot be asked about Open WebUI",
@@ -65,14 +65,28 @@ def read_installed(remote: Reader, scout: ScoutCluster) -> Installed:
             why=sections["objects"].text.strip(),
             next="sudo k3s kubectl get nodes",
         )
-    objects = json.loads(sections["objects"].text)["items"]
-    volumes = json.loads(sections["volumes"].text)["items"] if sections["volumes"].ok else []
+    return installed_of(sections, namespace, remote.host)
+
+
+def installed_of(sections: Sections, namespace: str, host: Host) -> Installed:
+    """Make sense of what ``open-webui-facts.sh`` printed on a host.
+
+    Raises:
+        Trouble: there is no sense in it, or no Open WebUI.
+    """
+    with understood(host.name, "open-webui-facts"):
+        return _installed(sections, namespace, host.name)
+
+
+def _installed(sections: Sections, namespace: str, host: str) -> Installed:
+    objects = objects_in(sections["objects"].text)
+    volumes = objects_in(sections["volumes"].text) if sections["volumes"].ok else []
     lines = [line.split("\t") for line in sections["consumers"].text.splitlines() if sections["consumers"].ok]
     return Installed(
         workload=workload.find(objects, namespace),
         embedded=workload.embedded(objects, volumes),
         consumers={parts[0]: parts[1] for parts in lines if len(parts) == 2 and parts[1]},
-        before=record.parse(sections["record"].text, remote.host.name) if sections["record"].ok else None,
+        before=record.parse(sections["record"].text, host) if sections["record"].ok else None,
     )
 
 
@@ -84,6 +98,11 @@ def read(remote: Reader, session: Session, scout: ScoutCluster) -> Found:
     """
     installed = read_installed(remote, scout)
     said: Json = session.ask(remote, installed.workload, {"do": "facts"})[0]
+    with understood(remote.host.name, PROGRAM.name):
+        return _found(remote, installed, said)
+
+
+def _found(remote: Reader, installed: Installed, said: Json) -> Found:
     _require_version(remote, said["version"])
     _require_persistence(remote, said["environment"])
     embedding = Embedding(said["embedding"])

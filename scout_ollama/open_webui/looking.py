@@ -40,5 +40,5 @@ def look(remote: Reader, site: Site, cluster: ScoutCluster, session: Session) ->
         at = found.connection.index(meant.url)
         ask = {"do": "call", "path": f"/ollama/api/version/{at}"}
         answer = session.ask(remote, found.workload, ask)[0]
-        silent = "" if answer["status"] == 200 else f"HTTP {answer['status']}: {answer['answer']}"
+        silent = "" if answer["status"] == 200 else f"HTTP {answer['status']}: {answer.get('answer')}"
     return Looked(found.version, tuple(urls), tuple(drift), silent)

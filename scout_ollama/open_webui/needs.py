@@ -62,5 +62,5 @@ def digests(answer: Json | None) -> dict[str, str]:
     """Return the digest of each tag in an ``/api/tags`` answer; one that is no such answer has none."""
     try:
         return {str(model["model"]): str(model["digest"]) for model in (answer or {})["models"]}
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -11,12 +10,15 @@ from typing import Any
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import facts_script, parse_sections
 from scout_ollama.open_webui import needs
+from scout_ollama.open_webui.answers import OLLAMA
 from scout_ollama.open_webui.configuration import Json
 from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.target import Target
 from scout_ollama.open_webui.workload import Workload
+from scout_ollama.outside import from_json
 from scout_ollama.proof import bracketed
 from scout_ollama.remote import Reader
+from scout_ollama.shapes import check
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,11 @@ def _silent(target: Target, why: str) -> Trouble:
 
 def _json(text: str) -> Json:
     try:
-        found = json.loads(text)
+        found: Json = from_json(text)
+        check(found, OLLAMA)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return found
 
 
 def _is_address(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scout_ollama.errors import Trouble
+from scout_ollama.open_webui.answers import within
 from scout_ollama.open_webui.configuration import Json
 from scout_ollama.open_webui.target import Target
 
@@ -45,6 +46,6 @@ def judge(target: Target, probe: Json, verified: Json) -> Way:
         raise Trouble(what, why=f"it is reached, and answers: {errors[0]}", next=check)
     way = Way(needs_trust=bool(probe["tls"]), needs_no_proxy=bool(probe["proxy"]))
     if way == Way():
-        why = f"its pod reaches it, and Open WebUI does not: {verified['answer'].get('detail', '')}"
+        why = f"its pod reaches it, and Open WebUI does not: {within(verified, 'answer', 'detail') or ''}"
         raise Trouble(what, why=why, next="look at AIOHTTP_CLIENT_* and the proxies in the pod's environment")
     return way

@@ -14,6 +14,7 @@ from scout_ollama.errors import Trouble
 from scout_ollama.inventory import ScoutCluster
 from scout_ollama.job import Job
 from scout_ollama.open_webui import facts, needs, ollama
+from scout_ollama.open_webui.answers import within
 from scout_ollama.open_webui.configuration import Connection, Embedding, Json
 from scout_ollama.open_webui.needs import Need
 from scout_ollama.open_webui.ollama import Answers
@@ -110,8 +111,8 @@ def _same_ollama(
                 why=_detail(answer),
                 next="inv connect-scout again shows what stands in the way",
             )
-    got = str(version["answer"].get("version"))
-    served = needs.digests(tags["answer"])
+    got = str(within(version, "answer", "version"))
+    served = needs.digests(tags.get("answer"))
     if got != answers.version or served not in answers.listed:
         known = answers.listed[0]
         differing = sorted(name for name in {*served, *known} if served.get(name) != known.get(name))
@@ -140,7 +141,7 @@ def _chat(remote: Reader, session: Session, workload: Workload, wanted: Wanted, 
     body["options"] = {"num_predict": 8}
     ask = {"do": "call", "path": f"/ollama/api/chat/{at}", "body": body, "seconds": CHAT_SECONDS}
     answer = session.ask(remote, workload, ask, seconds=CHAT_SECONDS + 60)[0]
-    if answer["status"] != 200 or not (answer["answer"].get("message") or {}).get("role"):
+    if answer["status"] != 200 or not within(answer, "answer", "message", "role"):
         raise Trouble(
             f"a chat with {model} through Open WebUI failed",
             host=remote.host.name,
@@ -178,5 +179,6 @@ def _pull(target: Target) -> str:
 
 
 def _detail(answer: Any) -> str:
-    found = answer["answer"].get("detail") if isinstance(answer["answer"], dict) else answer["answer"]
+    said = answer.get("answer")
+    found = within(said, "detail") if isinstance(said, dict) else said
     return f"HTTP {answer['status']}: {found}"

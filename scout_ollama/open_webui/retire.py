@@ -16,6 +16,7 @@ from scout_ollama.open_webui import workload as workloads
 from scout_ollama.open_webui.facts import Found
 from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.workload import Claim, Embedded
+from scout_ollama.outside import understood, whole
 from scout_ollama.proposal import Proposal, Request
 
 
@@ -87,4 +88,5 @@ def _stored(job: Job, scout: ScoutCluster, claim: Claim) -> str:
     if host not in asked.ok:
         return "how much it holds could not be read"
     section = parse_sections(asked.ok[host].stdout)["size"]
-    return f"{sizes.shown(int(section.text))} stored on {host}" if section.ok else "nothing stored"
+    with understood(host, script.name):
+        return f"{sizes.shown(whole(section.text))} stored on {host}" if section.ok else "nothing stored"

@@ -13,10 +13,13 @@ from typing import Any
 
 from scout_ollama.errors import Trouble
 from scout_ollama.hints import on
+from scout_ollama.open_webui.answers import RESULTS, SAID
 from scout_ollama.open_webui.configuration import Json
 from scout_ollama.open_webui.workload import Workload
+from scout_ollama.outside import Unreadable, from_json, understood
 from scout_ollama.remote import CommandFailed, Reader, Remote, Result, Script
 from scout_ollama.secrets import Secret
+from scout_ollama.shapes import check
 
 ADMIN = "scout-deploy@scout-deploy.local"
 """Whom Scout's own deploy signs in as."""
@@ -66,14 +69,18 @@ class Session:
         names = (workload.namespace, pod, workload.container, SECRET)
         result = execute(script, *names, stdin=stdin, sudo=True, timeout=seconds, check=False)
         try:
-            said = json.loads(result.stdout)
-        except ValueError:
+            said = from_json(result.stdout)
+        except Unreadable:
             raise _no_program(remote, workload, pod, CommandFailed(script.name, result)) from None
-        if said["token"]:
-            self._token = Secret(said["token"])
-        if error := said.get("error"):
-            raise _refused(remote, workload, pod, error["kind"], error["text"])
-        found: list[Any] = said["results"]
+        with understood(remote.host.name, PROGRAM.name):
+            check(said, SAID)
+            if said["token"]:
+                self._token = Secret(said["token"])
+            if error := said.get("error"):
+                raise _refused(remote, workload, pod, error["kind"], error["text"])
+            found: list[Any] = said["results"]
+            for ask, answer in zip(asks, found, strict=True):
+                check(answer, RESULTS[ask["do"]], ask["do"])
         return found
 
     def await_ready(self, remote: Reader, workload: Workload) -> None:

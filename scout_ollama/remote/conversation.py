@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 
 from scout_ollama.inventory import Host
 from scout_ollama.remote import failures
+from scout_ollama.remote.output import LIMIT_BYTES
 from scout_ollama.remote.script import STARTED, Script
 
 
@@ -20,7 +21,9 @@ class Conversation(ABC):
     def __init__(self, host: Host, script: Script) -> None:
         self._host = host
         self._script = script
-        self._heard = b""
+        self._heard = bytearray()
+        self._searched = 0  # no line ends before this place of what was heard
+        self._bytes = 0
         self._started = False
 
     def say(self, text: str) -> None:
@@ -38,21 +41,36 @@ class Conversation(ABC):
         """Wait for the next line of its output, for at most that long; None once it has ended.
 
         Raises:
-            RemoteError: nothing came in time, the connection is lost, or the script never began.
+            RemoteError: nothing came in time, the connection is lost, the script never began, or it has said more than
+                LIMIT_BYTES.
         """
         deadline = time.monotonic() + seconds
         while True:
-            line, found, rest = self._heard.partition(b"\n")
-            if found:
-                self._heard = rest
+            while (line := self._line()) is not None:
                 if self._started:
                     return line.decode(errors="replace")
                 self._started = line + b"\n" == STARTED  # what comes before is a login shell's own
-                continue
             data = self._next(deadline)
             if not data:
                 return self._last_line()
-            self._heard += data
+            self._take_in(data)
+
+    def _line(self) -> bytes | None:
+        """The next whole line of what was heard."""
+        end = self._heard.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._heard)
+            return None
+        line = bytes(self._heard[:end])
+        del self._heard[: end + 1]
+        self._searched = 0
+        return line
+
+    def _take_in(self, data: bytes) -> None:
+        self._heard += data
+        self._bytes += len(data)
+        if self._bytes > LIMIT_BYTES:
+            raise failures.too_much_output(self._host, self._script)
 
     def _next(self, deadline: float) -> bytes:
         try:
@@ -63,7 +81,7 @@ class Conversation(ABC):
             raise failures.hung_up(self._host, self._script, str(error)) from error
 
     def _last_line(self) -> str | None:
-        line, self._heard = self._heard, b""
+        line, self._heard = bytes(self._heard), bytearray()
         if not self._started:
             raise failures.hung_up(self._host, self._script, line.decode(errors="replace"))
         return line.decode(errors="replace") if line else None

@@ -18,12 +18,14 @@ class _Lines:
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
-        self._rest = b""
+        self._rest = bytearray()  # what came after the last end of a line
 
     def feed(self, data: bytes) -> None:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._on_line(_text(line))
+        first, *others = data.split(b"\n")
+        self._rest += first
+        for line in others:
+            self._on_line(_text(self._rest))
+            self._rest = bytearray(line)
 
     def end(self) -> None:
         if self._rest:
@@ -49,7 +51,7 @@ class Output:
         self._out += data
         self._check_size()
         if not self.started:
-            at = self._out.find(STARTED)
+            at = self._out.find(STARTED, max(0, len(self._out) - len(data) - len(STARTED)))
             if at < 0:
                 return
             self._begin = at + len(STARTED)

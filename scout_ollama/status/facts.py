@@ -11,14 +11,16 @@ from urllib.parse import urlsplit
 
 from scout_ollama import audit, manifests, proof, state
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import ABSENT, Section, Sections, Space, facts_script, list_items, parse_sections, space_of
+from scout_ollama.facts import ABSENT, Section, Sections, Space, facts_script, parse_sections, space_of
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Cluster, Host, OllamaCluster, ScoutCluster, Site, StagingCluster
+from scout_ollama.kube_json import objects_in
 from scout_ollama.lock import STATE
 from scout_ollama.manifests import KubeObject
 from scout_ollama.open_webui import looking
 from scout_ollama.open_webui.looking import Looked
 from scout_ollama.open_webui.session import Session
+from scout_ollama.outside import understood, whole
 from scout_ollama.pods import is_running, on_node
 from scout_ollama.proving import authorised_scouts, node_addresses
 from scout_ollama.remote import Reader
@@ -137,7 +139,9 @@ def _read_state(site: Site, remote: Reader) -> HostNow:
     gpus = "gpus" if host.gpus else ""
     script = facts_script("together", "k3s", "read-state", "status-host")
     arguments = (STATE, str(RUNS), _store_of(site, cluster, host), kinds, gpus)
-    return _parsed(parse_sections(remote.read(script, *arguments, sudo=True, timeout=_HOST_SECONDS).stdout))
+    said = remote.read(script, *arguments, sudo=True, timeout=_HOST_SECONDS).stdout
+    with understood(host.name, script.name):
+        return _parsed(parse_sections(said))
 
 
 def _store_of(site: Site, cluster: Cluster, host: Host) -> str:
@@ -152,7 +156,7 @@ def _parsed(sections: Sections) -> HostNow:
     return HostNow(
         k3s=sections["k3s"],
         kubectl=kubectl,
-        objects=tuple(list_items(kubectl.text)) if kubectl and kubectl.ok else None,
+        objects=tuple(objects_in(kubectl.text)) if kubectl and kubectl.ok else None,
         store=space_of(sections["store"]),
         gpus=gpus,
         gpu_memory=_gpu_memory(gpus.text) if gpus and gpus.ok else (),
@@ -167,7 +171,7 @@ def _gpu_memory(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def _mebibytes(text: str) -> int:
-    return int(text) * _MEBIBYTE if text.strip().isdecimal() else 0
+    return whole(text.strip()) * _MEBIBYTE if text.strip().isdecimal() else 0
 
 
 Question = Callable[[Reader], Sections]

@@ -5,7 +5,6 @@ What a host that does not answer would have said is unknown, and told once; so i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from scout_ollama.manifests import KubeObject
 from scout_ollama.models import pods as model_pods
 from scout_ollama.models import wanted
 from scout_ollama.models.pods import Loaded
+from scout_ollama.outside import from_json
 from scout_ollama.sizes import counted, shown
 from scout_ollama.status.cells import broken, ok, unknown, warn
 from scout_ollama.status.document import Cell, LoadedStatus, NodeStatus
@@ -262,6 +262,6 @@ def _gpus_of(pod: KubeObject) -> int:
 def _text(answer: str, key: str) -> str:
     """What a JSON object has under a key, as far as that is short; empty if it is none."""
     try:
-        return str(json.loads(answer)[key])[:_LONGEST]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return str(from_json(answer)[key])[:_LONGEST]
+    except (ValueError, KeyError, TypeError):
         return ""

@@ -52,12 +52,13 @@ def show(site: Site, selector: str, *, as_json: bool, watch: bool, html: str) ->
 
 def _watched(read: Callable[[], SiteStatus]) -> SiteStatus:
     """Show one reading after the other until Ctrl-C; return the last one."""
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.live import Live
 
+    from scout_ollama import terminal
     from scout_ollama.status import table
 
-    console = Console()
+    console = terminal.stdout()
     redraws = console.is_terminal and not console.is_dumb_terminal
     with Live(console=console, screen=True, auto_refresh=False) if redraws else nullcontext() as live:
         status: SiteStatus | None = None
@@ -66,7 +67,7 @@ def _watched(read: Callable[[], SiteStatus]) -> SiteStatus:
                 status = read()
                 shown = Group(table.of(status), table.problems(status))
                 if live:
-                    live.update(shown, refresh=True)
+                    live.update(terminal.Printable(shown), refresh=True)
                 else:
                     console.print(shown)
                 time.sleep(EVERY_SECONDS)

@@ -12,6 +12,7 @@ from scout_ollama import difference
 from scout_ollama.changes import Change, RestartK3s, Stage, WriteFile
 from scout_ollama.facts import HostFacts
 from scout_ollama.inventory import Harbor, Host
+from scout_ollama.outside import Unreadable, from_yaml
 
 REGISTRIES = "/etc/rancher/k3s/registries.yaml"
 AUTHORITY = "/etc/rancher/k3s/scout-ollama-registry-ca.crt"
@@ -80,8 +81,8 @@ def merged(there: Mapping[str, Any], harbor: Harbor) -> dict[str, Any]:
 def parsed(text: str | None) -> dict[str, Any] | None:
     """Return a host's ``registries.yaml`` as a document; None if it is not one that K3s could read."""
     try:
-        document = yaml.safe_load(text or "")
-    except yaml.YAMLError:
+        document = from_yaml(text or "")
+    except Unreadable:
         return None
     if document is None:
         return {}

@@ -86,6 +86,7 @@ def well(directory: Path) -> Reading:
 def node(name: str) -> KubeObject:
     """Return a node that is ready, with one GPU."""
     return {
+        "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": name, "labels": {}, "annotations": {}},
         "spec": {},
@@ -102,6 +103,7 @@ def pod(on: str) -> KubeObject:
     owner = {"kind": "DaemonSet", "name": "ollama", "uid": "1"}
     limits = {"nvidia.com/gpu": "1"}
     return {
+        "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": f"ollama-{on}",
