@@ -12,6 +12,7 @@ from bench.contenders import Contender
 from bench.metering import meter
 from bench.results import Measurement, Sample
 from lab.lab import Lab
+from scout_ollama.errors import Trouble
 
 JOB = "start-up"
 DOWN = "phi-gpu-3"
@@ -38,7 +39,7 @@ def _rounds(rounds: int, environment: dict[str, str], *words: str, status: int =
 def _sample(contender: Contender, status: int = 0) -> Sample:
     done = meter(contender.argv, contender.environment)
     if done.status != status:
-        raise SystemExit(f"{' '.join(contender.argv)} ended with {done.status}, not {status}:\n{done.said}")
+        raise Trouble(f"{' '.join(contender.argv)} ended with {done.status}, not {status}", why=done.said)
     return done.sample
 
 
