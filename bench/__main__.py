@@ -10,6 +10,7 @@ from pathlib import Path
 from bench import copying, deploy, environment, scale, startup, tables, targets
 from bench.metering import ROOT
 from bench.results import Measurement, Results
+from scout_ollama.errors import Trouble
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Measurement]]] = {
     "deploy": lambda wanted: deploy.measure(wanted.hosts, wanted.rounds, say),
@@ -39,10 +40,22 @@ def main() -> None:
     if unknown := set(wanted.parts) - set(PARTS):
         parser.error(f"no part is called {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")
     where = environment.here()
-    measurements = [one for part in wanted.parts or PARTS for one in PARTS[part](wanted)]
+    measurements: list[Measurement] = []
+    troubles = [measure(part, wanted, measurements) for part in wanted.parts or PARTS]
     results = Results(environment=where, measurements=measurements, verdicts=targets.verdicts(measurements))
     results.save(wanted.output)
     print("\n".join(tables.lines(results)))
+    sys.exit("\n".join(str(trouble) for trouble in troubles if trouble) or None)
+
+
+def measure(part: str, wanted: argparse.Namespace, measurements: list[Measurement]) -> Trouble | None:
+    """Measure a part; what ends it before its end is returned, and what was measured until then is kept."""
+    try:
+        for one in PARTS[part](wanted):
+            measurements.append(one)
+    except Trouble as trouble:
+        return trouble
+    return None
 
 
 if __name__ == "__main__":

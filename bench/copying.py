@@ -19,6 +19,7 @@ from bench.work import stamps
 from lab.lab import Lab
 from lab.labhost import LabHost
 from lab.topology import ssh_hosts
+from scout_ollama.errors import Trouble
 
 COPYING = "copying"
 STORE = "/var/lib/ollama"
@@ -77,9 +78,9 @@ class Copying:
         done = copy(nodes)
         lacking = [node.name for node in nodes if not self._is_whole(node)]
         if done.status or lacking:
-            raise SystemExit(f"copying failed (status {done.status}; not on {lacking}):\n{done.said}")
+            raise Trouble(f"copying ended with {done.status}; not on {lacking}", why=done.said)
         if before and stamps(blobs) != before:
-            raise SystemExit(f"what was there was copied:\n{done.said}")
+            raise Trouble("what was there was copied", why=done.said)
         return done.sample
 
     def _is_whole(self, node: LabHost) -> bool:

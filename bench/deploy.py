@@ -17,6 +17,7 @@ from bench.rounds import interleaved
 from lab.lab import Lab
 from lab.labhost import LabHost
 from lab.topology import ClusterSpec, HostSpec, Topology, gpu_hosts, ssh_hosts
+from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Harbor, load_site
 
 HOSTS_JOB = "hosts"
@@ -104,9 +105,9 @@ def _turn(
     metered = meter(contender.argv, contender.environment)
     lacking = [host.name for host in hosts if not work.is_kept(place, host.root)]
     if metered.status or lacking:
-        raise SystemExit(f"{name} did not do it (status {metered.status}; not on {lacking}):\n{metered.said}")
+        raise Trouble(f"{name} ended with {metered.status}; not on {lacking}", why=metered.said)
     if before and work.stamps(files) != before:
-        raise SystemExit(f"{name} wrote what was as it shall be:\n{metered.said}")
+        raise Trouble(f"{name} wrote what was as it shall be", why=metered.said)
     return metered.sample
 
 

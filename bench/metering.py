@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.results import Sample
+from scout_ollama.errors import Trouble
 
 ROOT = Path(__file__).parent.parent
 _LONGEST_SECONDS = 900
@@ -47,8 +48,12 @@ def meter(argv: Sequence[str], environment: Mapping[str, str] | None = None, inp
 
 
 def sample(argv: Sequence[str], environment: Mapping[str, str], status: int = 0) -> Sample:
-    """Meter a command that ends with this status; the bench ends where it does not."""
+    """Meter a command that ends with this status.
+
+    Raises:
+        Trouble: it ended with another one.
+    """
     done = meter(argv, environment)
     if done.status != status:
-        raise SystemExit(f"{' '.join(argv)} ended with {done.status}, not {status}:\n{done.said}")
+        raise Trouble(f"{' '.join(argv)} ended with {done.status}, not {status}", why=done.said)
     return done.sample

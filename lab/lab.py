@@ -18,6 +18,7 @@ from lab.standins import gemma
 from lab.topology import DEFAULT_TOPOLOGY, ClusterSpec, HostSpec, Topology, placed
 from scout_ollama.errors import Trouble
 
+_KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"  # of every server, once its API answers
 _SEED_HARBOR = "lab.standins.harbor", "seed"
 _SEED_REGISTRY = ("lab.standins.model_registry",)
 _REGISTRY = "http://localhost:5000/v2/"
@@ -122,7 +123,7 @@ class Lab:
         return self._engine.host(name)
 
     def up(self) -> None:
-        """Start every host; returns when all answer to SSH, have started their units, and have their models and images.
+        """Start every host; returns when all answer to SSH, have started their units and K3s, and have what they serve.
 
         Raises ``Trouble`` with what a host said on its console when it does not start.
         """
@@ -152,6 +153,8 @@ class Lab:
         if cluster.kind == "staging":
             _make_store(host, NFS_DIRECTORY)
         host.wait_for_units()
+        if self._record.k3s and "server" in spec.roles:
+            host.wait_for(lambda: host.run(["test", "-e", _KUBECONFIG], check=False).returncode == 0)
         if self._record.k3s and cluster.kind == "staging":
             host.wait_for(lambda: host.run(["curl", "--silent", "--fail", _REGISTRY], check=False).returncode == 0)
             host.run_module(*_SEED_HARBOR)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
-from bench import tables, targets
+from bench import __main__, tables, targets
 from bench.comparing import cpu, median, ratio
 from bench.contenders import ANSIBLE, OPENSSH, OURS, PYINFRA
 from bench.metering import meter
 from bench.results import Environment, Measurement, Results, Sample, Verdict
 from bench.rounds import interleaved, rotated
+from scout_ollama.errors import Trouble
 from scout_ollama.steps import registries
 
 ROOT = Path(__file__).parent.parent
@@ -167,6 +170,24 @@ def test_what_is_kept_is_what_was_measured(tmp_path: Path) -> None:
     kept.save(tmp_path / "results.json")
     assert Results.model_validate_json((tmp_path / "results.json").read_text()) == kept
     assert json.loads((tmp_path / "results.json").read_text())["measurements"][1]["rounds"][0]["wall_seconds"] == 20
+
+
+def test_what_was_measured_before_something_failed_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(_: argparse.Namespace) -> Iterator[Measurement]:
+        yield measured(OURS, 1)
+        raise Trouble("pyinfra ended with 1", why="it said so")
+
+    monkeypatch.setattr(__main__, "PARTS", {"deploy": breaks, "startup": lambda _: iter([measured("inv --list", 0.2)])})
+    monkeypatch.setattr("bench.environment.here", lambda: HERE)
+    monkeypatch.setattr("sys.argv", ["bench", "--output", str(tmp_path / "results.json")])
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == "pyinfra ended with 1\n  why: it said so"
+    kept = Results.model_validate_json((tmp_path / "results.json").read_text())
+    assert [one.contender for one in kept.measurements] == [OURS, "inv --list"]
+    assert "inv --list" in capsys.readouterr().out
 
 
 # -- metering
