@@ -82,7 +82,7 @@ class World:
                 self._take(collection, self._api.patch(collection, target, patch, status=status))
             case Delete(collection, target, grace):
                 left = self._api.delete(collection, target, grace)
-                self._take(collection, left) if left else self._drop(collection, target)
+                self._take(collection, left) if left else self._bury(collection, target)
             case Bind(pod, node):
                 self._api.bind(pod, node)
                 message = f"Successfully assigned {namespace_of(pod)}/{name_of(pod)} to {node}"
@@ -115,7 +115,7 @@ class World:
             if event.type == "SYNCED":
                 self._synchronise(collection)
             elif event.type == "DELETED":
-                self._drop(collection, event.object)
+                self._bury(collection, event.object)
             else:
                 self._take(collection, event.object)
 
@@ -146,12 +146,17 @@ class World:
             if collection not in self._quiet:
                 self._tell()
 
+    def _bury(self, collection: str, obj: Object) -> None:
+        """Drop what the API says is deleted, for good."""
+        with self._changed:
+            self._gone.add(uid_of(obj))
+            self._drop(collection, obj)
+
     def _drop(self, collection: str, obj: Object) -> None:
         with self._changed:
             objects = self._objects.get(collection)
             if objects is None:
                 return
-            self._gone.add(uid_of(obj))
             current = objects.get(_key(obj))
             if current is not None and uid_of(current) == uid_of(obj):
                 del objects[_key(obj)]
