@@ -8,18 +8,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
+from bench import work
 from bench.contenders import JOB, OURS
 from bench.metering import Metered, meter
 from bench.results import Measurement, Sample
 from bench.rounds import interleaved
-from bench.work import stamps
 from lab.lab import Lab
 from lab.labhost import LabHost
 from lab.topology import ssh_hosts
-from scout_ollama.errors import Trouble
 
 COPYING = "copying"
 STORE = "/var/lib/ollama"
@@ -38,7 +37,7 @@ class Copying:
     place: Path
     content: bytes
 
-    @property
+    @cached_property
     def file(self) -> str:
         """The name of the blob's file."""
         return f"sha256-{hashlib.sha256(self.content).hexdigest()}"
@@ -70,18 +69,17 @@ class Copying:
         names = [node.address for node in nodes]
         return meter(["ssh", "-F", f"{self.place}/ssh_config", address, "sudo", "sh", "-s", "--", *names], input=script)
 
-    def turn(self, copy: Callable[[Sequence[LabHost]], Metered], nodes: Sequence[LabHost], left: float) -> Sample:
+    def turn(
+        self, name: str, copy: Callable[[Sequence[LabHost]], Metered], nodes: Sequence[LabHost], left: float
+    ) -> Sample:
         """Let it be copied, and see that it is all there."""
         self.prepare(nodes, left)
-        blobs = [self._path(node, "blobs") for node in nodes]
-        before = stamps(blobs)
-        done = copy(nodes)
-        lacking = [node.name for node in nodes if not self._is_whole(node)]
-        if done.status or lacking:
-            raise Trouble(f"copying ended with {done.status}; not on {lacking}", why=done.said)
-        if before and stamps(blobs) != before:
-            raise Trouble("what was there was copied", why=done.said)
-        return done.sample
+        return work.done(
+            name,
+            lambda: copy(nodes),
+            files=[self._path(node, "blobs") for node in nodes],
+            lacking=lambda: [node.name for node in nodes if not self._is_whole(node)],
+        )
 
     def _is_whole(self, node: LabHost) -> bool:
         return self._path(node, "blobs").exists() and self._path(node, "blobs").read_bytes() == self.content
@@ -106,8 +104,8 @@ def measure(
             for case, left in LEFT.items():
                 say(f"copying to {count}, {case}")
                 turns = {
-                    OURS: partial(copying.turn, copying.ours, nodes, left),
-                    RSYNC: partial(copying.turn, copying.rsync, nodes, left),
+                    name: partial(copying.turn, name, copy, nodes, left)
+                    for name, copy in ((OURS, copying.ours), (RSYNC, copying.rsync))
                 }
                 least = Sample(wall_seconds=left * megabytes * 8 / rate)
                 taken = {**interleaved(turns, rounds), LINK: [least] * rounds}
@@ -129,5 +127,4 @@ def _furnish(copying: Copying, rate: int) -> None:
     key, known = lab.site / "keys/operator", lab.site / "known_hosts"
     (source.root / "root/.ssh/known_hosts").write_bytes(known.read_bytes())
     source.run(["sh", "-ec", "umask 077; cat >/root/.ssh/id_ed25519"], input=key.read_text())
-    options = f"IdentityFile {key}\nUserKnownHostsFile {known}\nUser scout\nBatchMode yes\n"
-    copying.place.joinpath("ssh_config").write_text(options)
+    copying.place.joinpath("ssh_config").write_text(work.ssh_options(key, known))

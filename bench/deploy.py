@@ -17,7 +17,6 @@ from bench.rounds import interleaved
 from lab.lab import Lab
 from lab.labhost import LabHost
 from lab.topology import ClusterSpec, HostSpec, Topology, gpu_hosts, ssh_hosts
-from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Harbor, load_site
 
 HOSTS_JOB = "hosts"
@@ -100,15 +99,12 @@ def _turn(
 ) -> Sample:
     """Let a contender do it, and see that it is done."""
     prepare()
-    files = [file for host in hosts for file in work.kept(host.root)]
-    before = work.stamps(files)
-    metered = meter(contender.argv, contender.environment)
-    lacking = [host.name for host in hosts if not work.is_kept(place, host.root)]
-    if metered.status or lacking:
-        raise Trouble(f"{name} ended with {metered.status}; not on {lacking}", why=metered.said)
-    if before and work.stamps(files) != before:
-        raise Trouble(f"{name} wrote what was as it shall be", why=metered.said)
-    return metered.sample
+    return work.done(
+        name,
+        lambda: meter(contender.argv, contender.environment),
+        files=[file for host in hosts for file in work.kept(host.root)],
+        lacking=lambda: [host.name for host in hosts if not work.is_kept(place, host.root)],
+    )
 
 
 def _furnish(host: LabHost) -> None:

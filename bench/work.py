@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
+from bench.metering import Metered
+from bench.results import Sample
 from scout_ollama import manifests
+from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Cluster, Harbor, Site
 from scout_ollama.steps import registries
 
@@ -45,11 +48,29 @@ def kept(root: Path) -> list[Path]:
     return [root / path.lstrip("/") for path in KEPT.values()]
 
 
+def done(name: str, do: Callable[[], Metered], *, files: Sequence[Path], lacking: Callable[[], list[str]]) -> Sample:
+    """Let a contender do it, and see that no host lacks anything, and that files which were there were left alone.
+
+    Raises:
+        Trouble: it failed, a host lacks something, or what was as it shall be was written.
+    """
+    before = stamps(files)
+    metered = do()
+    if (missing := lacking()) or metered.status:
+        raise Trouble(f"{name} ended with {metered.status}; not on {missing}", why=metered.said)
+    if before and stamps(files) != before:
+        raise Trouble(f"{name} wrote what was as it shall be", why=metered.said)
+    return metered.sample
+
+
+def ssh_options(key: Path, known_hosts: Path) -> str:
+    """Return what OpenSSH's configuration says of every host of the lab."""
+    return f"Host *\n  User scout\n  IdentityFile {key}\n  UserKnownHostsFile {known_hosts}\n  BatchMode yes\n"
+
+
 def _ssh_config(site: Site, addresses: Mapping[str, str]) -> str:
     lines = [f"Host {name}\n  HostName {address}\n" for name, address in addresses.items()]
-    key, known = site.root / "keys/operator", site.known_hosts
-    common = f"Host *\n  User scout\n  IdentityFile {key}\n  UserKnownHostsFile {known}\n  BatchMode yes\n"
-    return "".join([*lines, common])
+    return "".join([*lines, ssh_options(site.root / "keys/operator", site.known_hosts)])
 
 
 def _ansible(work: Path, hosts: list[str], applying: list[str]) -> str:

@@ -154,7 +154,7 @@ class Lab:
             _make_store(host, NFS_DIRECTORY)
         host.wait_for_units()
         if self._record.k3s and "server" in spec.roles:
-            host.wait_for(lambda: host.run(["test", "-e", _KUBECONFIG], check=False).returncode == 0)
+            host.wait_for_file(_KUBECONFIG)
         if self._record.k3s and cluster.kind == "staging":
             host.wait_for(lambda: host.run(["curl", "--silent", "--fail", _REGISTRY], check=False).returncode == 0)
             host.run_module(*_SEED_HARBOR)

@@ -111,7 +111,11 @@ class LabHost(ABC):
 
     def wait_for_units(self) -> None:
         """Return when every enabled unit has been started, or has failed to."""
-        self.wait_for(lambda: self.run(["test", "-e", "/run/started"], check=False).returncode == 0)
+        self.wait_for_file("/run/started")
+
+    def wait_for_file(self, path: str) -> None:
+        """Return when there is a file of that name on the host."""
+        self.wait_for(lambda: self.run(["test", "-e", path], check=False).returncode == 0)
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         """Return when ``condition`` holds. Raises ``Trouble`` with the host's console if it does not in time."""

@@ -18,6 +18,7 @@ MAX_NODES = 200_000
 """Values in a YAML document with its aliases written out, so that a small one cannot become endless."""
 
 _DIGITS = re.compile("[0-9]{1,18}")
+_LONGEST = 300  # characters of a reason
 # What the parsers, and whoever looks for a field in what they made of nonsense, raise.
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
@@ -89,9 +90,6 @@ def understood(host: str, script: str) -> Iterator[None]:
             why=f"{type(error).__name__}: {error}"[:_LONGEST],
             next=f"inv check --hosts {host}; the same command again, if something was being changed there",
         ) from error
-
-
-_LONGEST = 300
 
 
 class _Loader(yaml.SafeLoader):

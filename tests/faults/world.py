@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +59,9 @@ class World:
         with self.typing(*words) as run:
             return self.ended(run)
 
-    @contextmanager
-    def typing(self, *words: str) -> Iterator[subprocess.Popen[str]]:
+    def typing(self, *words: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """Type a command and look on."""
-        with self.operator.typing(*words) as run:
-            yield run
+        return self.operator.typing(*words)
 
     def ended(self, run: subprocess.Popen[str]) -> Ran:
         """What came of a command, once it has ended, which it must in time."""
