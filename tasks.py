@@ -6,6 +6,7 @@ Heavy modules are imported by the command that needs them, so that ``inv --list`
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import os
 import shlex
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # Invoke has everything compiled anew at each start, unless asked by --write-pyc: up to a third of the CPU of a command.
 sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+# What is imported stays: to look for garbage in it, again and again, is a tenth of start-up.
+gc.set_threshold(50_000)
 
 P = ParamSpec("P")
 HELP: dict[str, str] = {
@@ -164,9 +167,9 @@ def list_images(_: Context, hosts: str = "ollama", site: str = "", json: bool = 
 @command
 def fetch_chart(_: Context, version: str = "", site: str = "", from_: str = "") -> None:
     """Download NVIDIA's chart of the GPU operator to charts/ beside the inventory, and record its SHA-256."""
-    from scout_ollama.gpu_operator import fetch
+    from scout_ollama.gpu_operator import fetching
 
-    sys.stdout.write(fetch(_site(site), version, from_))
+    sys.stdout.write(fetching.fetch(_site(site), version, from_))
 
 
 @changing(
@@ -217,10 +220,11 @@ def pull_models(
     inventory: Site, hosts: str, request: Request, update: bool = False, repair: bool = False, direct: bool = False
 ) -> int:
     """Bring the declared models to staging, then to every node, verified, and serve them."""
-    from scout_ollama import models, run, selection
+    from scout_ollama import run, selection
+    from scout_ollama.models import command
 
     clusters = selection.whole_clusters(inventory, hosts, "pull-models")
-    propose = functools.partial(models.propose, update=update, repair=repair, direct=direct)
+    propose = functools.partial(command.propose, update=update, repair=repair, direct=direct)
     return run.carry_out(inventory, clusters, request, run.unprepared(propose))
 
 
@@ -228,9 +232,9 @@ def pull_models(
 @command
 def list_models(_: Context, hosts: str = "ollama", site: str = "", json: bool = False) -> int:
     """Show every model against staging, each node, its memory and models.lock, and what does not agree."""
-    from scout_ollama import models
+    from scout_ollama.models import list_command
 
-    return models.list_models(_site(site), hosts, as_json=json)
+    return list_command.command(_site(site), hosts, as_json=json)
 
 
 @task(auto_shortflags=False, help=_help(*READS, explain="a check: tell what it is about, and contact nothing"))
@@ -248,31 +252,33 @@ def check(_: Context, hosts: str = "*", site: str = "", explain: str = "", json:
 @changing(deep="hash everything, also what was hashed before and is the same file still")
 def verify_models(inventory: Site, hosts: str, request: Request, deep: bool = False) -> int:
     """Make sure of every blob that is wanted or published, on staging and on every node."""
-    from scout_ollama import models, run, selection
+    from scout_ollama import run, selection
+    from scout_ollama.models import verify_command
 
     clusters = selection.whole_clusters(inventory, hosts, "verify-models")
-    return run.carry_out(
-        inventory, clusters, request, run.unprepared(functools.partial(models.propose_verify, deep=deep))
-    )
+    propose = functools.partial(verify_command.propose, deep=deep)
+    return run.carry_out(inventory, clusters, request, run.unprepared(propose))
 
 
 @changing(to="set to go back to (default: the one before the newest)")
 def rollback_models(inventory: Site, hosts: str, request: Request, to: int = 0) -> int:
     """Serve the models of an earlier set again, without copying; inv audit names the sets."""
-    from scout_ollama import models, run, selection
+    from scout_ollama import run, selection
+    from scout_ollama.models import rollback_command
 
     clusters = selection.whole_clusters(inventory, hosts, "rollback-models")
-    propose = functools.partial(models.propose_rollback, to=to or None)
+    propose = functools.partial(rollback_command.propose, to=to or None)
     return run.carry_out(inventory, clusters, request, run.unprepared(propose))
 
 
 @changing(keep="how many of the newest sets keep their blobs")
 def prune_models(inventory: Site, hosts: str, request: Request, keep: int = 3) -> int:
     """Remove from every node the models and blobs that none of its newest sets names."""
-    from scout_ollama import models, run, selection
+    from scout_ollama import run, selection
+    from scout_ollama.models import prune_command
 
     clusters = selection.whole_clusters(inventory, hosts, "prune-models")
-    propose = functools.partial(models.propose_prune, keep=keep)
+    propose = functools.partial(prune_command.propose, keep=keep)
     return run.carry_out(inventory, clusters, request, run.unprepared(propose))
 
 

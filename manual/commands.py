@@ -11,6 +11,8 @@ from typing import Any
 
 from invoke import Collection, Program, Task
 
+from scout_ollama.pipes import let_reader_go
+
 Command = Task[Any]
 CONTENTS = {
     "Look": (
@@ -57,7 +59,11 @@ def list_by_group(program: Program) -> None:
     rows: list[tuple[str, str | None]] = []
     for title, names in _groups(tasks):
         rows += [(title, None), *((f"  {name}", _summary(tasks[name])) for name in names), ("", None)]
-    program.print_columns(rows)
+    try:
+        program.print_columns(rows)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        let_reader_go()
 
 
 def page(collection: Collection, shared: Mapping[str, str]) -> str:

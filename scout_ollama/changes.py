@@ -6,9 +6,12 @@ a host is made once for the cluster, through the first server that has had no tr
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from scout_ollama import difference
 from scout_ollama.errors import Trouble
@@ -232,6 +235,17 @@ class Plan:
 
     def __bool__(self) -> bool:
         return any(stage.changes for stage in self.stages)
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """Each change as ``host`` (None for the cluster), ``title`` and ``difference`` (lines)."""
+        return [{"host": change.host, "title": change.title, "difference": change.difference()} for change in self]
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the plan as it is shown: the same for the same plan, and nothing of a secret is in it."""
+        shown = re.sub(r"\(redacted [0-9a-f]+\)", "(redacted)", json.dumps(self.shown))
+        return hashlib.sha256(shown.encode()).hexdigest()
 
 
 def settled(stages: Iterable[Stage]) -> Iterator[Stage]:

@@ -8,8 +8,9 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-# Written by the API server on every object, and never by us.
+# Written by the API server, and never by us.
 SERVER_FIELDS = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
+SERVER_ANNOTATIONS = ("deprecated.daemonset.template.generation",)
 _KEY = secrets.token_bytes(32)
 SECRET_FIELDS = frozenset({"password", "auth", "token", "identitytoken"})
 
@@ -18,8 +19,14 @@ def meaningful(obj: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object without its status and without the bookkeeping of the server."""
     kept = {name: value for name, value in obj.items() if name != "status"}
     if "metadata" in kept:
-        kept["metadata"] = {name: value for name, value in kept["metadata"].items() if name not in SERVER_FIELDS}
+        kept["metadata"] = _without(kept["metadata"], SERVER_FIELDS)
+        annotations = _without(kept["metadata"].pop("annotations", None) or {}, SERVER_ANNOTATIONS)
+        kept["metadata"] |= {"annotations": annotations} if annotations else {}
     return kept
+
+
+def _without(fields: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in names}
 
 
 def of_objects(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> list[str]:

@@ -1,6 +1,7 @@
 """What went wrong, in the words of the person who has to put it right."""
 
 import re
+import traceback
 from collections.abc import Mapping
 
 # Text from a host or a file may carry terminal escapes: newline and tab are the only controls that a message needs.
@@ -35,6 +36,12 @@ class HostTroubles(Trouble):
 def printable(text: str) -> str:
     """The text without what would drive a terminal: every control character but newline and tab is replaced."""
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def places(error: Exception) -> str:
+    """The last few places in the code that an error passed through, a line each, innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return "\n".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
 
 
 def _indented(label: str, text: str) -> str:

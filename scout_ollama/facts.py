@@ -59,7 +59,7 @@ def parse_sections(output: str) -> Sections:
         heading = re.fullmatch(r"(\S+) (\d{1,3})", line)
         if heading:
             if name:
-                sections[name] = Section(status, "\n".join(lines))
+                sections[name] = Section(status, "\n".join(lines).rstrip("\n"))
             name, status, lines = heading[1], int(heading[2]), []
     return sections
 

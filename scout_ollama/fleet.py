@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from scout_ollama.errors import Trouble
+from scout_ollama.errors import Trouble, places
 from scout_ollama.inventory import Host, Site
 from scout_ollama.remote import Reader, Remote, SshRemote
 
@@ -46,7 +46,7 @@ class Bug(Trouble):
         super().__init__(
             f"unexpected {type(error).__name__}: {error}",
             host=host,
-            why="this is a fault in scout-ollama\n" + _where(error),
+            why="this is a fault in scout-ollama\n" + places(error),
             next="report it with the lines above",
         )
         self.traceback = "".join(traceback.format_exception(error))
@@ -171,9 +171,3 @@ def _outcome(name: str, function: Callable[[str], T]) -> Ok[T] | Failed:
         return Failed(trouble)
     except Exception as error:
         return Failed(Bug(name, error))
-
-
-def _where(error: Exception) -> str:
-    """The last few places the error passed through, innermost last."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return "\n".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)

@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from scout_ollama.errors import Trouble, printable
+from scout_ollama.pipes import let_reader_go
 from scout_ollama.secrets import masked
 
 KEPT = 500
@@ -36,9 +37,17 @@ class Log(logging.FileHandler):
         self.setFormatter(_Masking())
 
     def status_of(self, command: Callable[[], int | None]) -> int:
-        """Return the exit status of a command; what it raises is told and logged, and status 1."""
+        """Return the exit status of a command; what it raises is told and logged, and status 1.
+
+        Status 1 is also what a command ends with whose reader has left.
+        """
         try:
-            return command() or 0
+            status = command() or 0
+            sys.stdout.flush()
+            return status
+        except BrokenPipeError:
+            LOGGER.info("nobody reads what is printed any more", exc_info=True)
+            let_reader_go()
         except Trouble as trouble:
             LOGGER.info("%s", trouble)
             _tell(str(trouble))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from scout_ollama.errors import Trouble
+from scout_ollama.errors import Trouble, places
 
 MAX_YAML = 8 * 2**20
 """Bytes of a YAML stream; the largest of ours, with a chart inside, has less than 2 MiB."""
@@ -21,6 +22,8 @@ _DIGITS = re.compile("[0-9]{1,18}")
 _LONGEST = 300  # characters of a reason
 # What the parsers, and whoever looks for a field in what they made of nonsense, raise.
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+_logger = logging.getLogger(__name__)
 
 
 class Unreadable(ValueError):
@@ -76,6 +79,8 @@ def whole(text: str) -> int:
 def understood(host: str, script: str) -> Iterator[None]:
     """Around what makes sense of a script's output: nonsense in it is trouble of the host that said it.
 
+    The log has the places in the code that found it: the nonsense may be ours.
+
     Raises:
         Trouble: it makes no sense.
     """
@@ -84,6 +89,7 @@ def understood(host: str, script: str) -> Iterator[None]:
     except Trouble:
         raise
     except _NONSENSE as error:
+        _logger.info("%s: no sense in what %s said: %s", host, script, places(error))
         raise Trouble(
             f"what {script} found there makes no sense",
             host=host,

@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from scout_ollama import certificates
 from scout_ollama.checks import Finding
-from scout_ollama.facts import Section, Sections, facts_script, parse_sections
+from scout_ollama.facts import Section, Sections
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama
 from scout_ollama.outside import from_json
-from scout_ollama.remote import Reader
 from scout_ollama.store import ModelName, StoreError
-
-
-def ask_pod(remote: Reader, address: str) -> Sections:
-    """Ask the Ollama pod on a host, by its pod IP, for its version.
-
-    From its own node, because the network policy lets nothing else but the ingress controller in.
-    """
-    script = facts_script("ask-pod")
-    return parse_sections(remote.read(script, f"{bracketed(address)}:11434", timeout=90).stdout)
-
-
-def ask_endpoint(remote: Reader, ollama: Ollama, addresses: Sequence[str]) -> Sections:
-    """Ask the shared endpoint from a Scout host: by its name, then each of its nodes in turn."""
-    script = facts_script("together", "endpoint", "ask-endpoint")
-    result = remote.read(script, ollama.hostname or "", *addresses, stdin=authority_of(ollama))
-    return parse_sections(result.stdout)
-
-
-def authority_of(ollama: Ollama) -> bytes:
-    """Return the certificate of the CA to verify an endpoint with, PEM; empty for a public one."""
-    return ollama.tls.ca.read_bytes() if ollama.tls and ollama.tls.ca else b""
-
-
-def bracketed(address: str) -> str:
-    """Return an IP address as it stands in front of a port: with brackets around IPv6."""
-    return f"[{address}]" if ":" in address else address
 
 
 def of_version(host: Host, ollama: Ollama, answers: Sections) -> list[Finding]:

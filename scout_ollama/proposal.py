@@ -138,6 +138,12 @@ class Outcome:
         """The selected hosts of the cluster."""
         return tuple(name for name in self.cluster.hosts if name in self.request.hosts or not self.request.hosts)
 
+    @property
+    def rows(self) -> list[tuple[str, int, str | None]]:
+        """Each selected host with the number of changes that were made there and its trouble, if it has any."""
+        told: dict[str, str] = {trouble.host: trouble.what for trouble in reversed(self.all_troubles) if trouble.host}
+        return [(name, sum(host == name for host, _ in self.made), told.get(name)) for name in self.hosts]
+
     def take(self, proposal: Proposal) -> None:
         """Start from a proposal."""
         self.plan = proposal.plan

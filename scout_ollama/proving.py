@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from scout_ollama import facts, manifests, proof, rollout
+from scout_ollama import asking, facts, manifests, proof, rollout
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import read_rollout
 from scout_ollama.hints import on
-from scout_ollama.inventory import Host, Ollama, OllamaCluster, Site
+from scout_ollama.inventory import Host, OllamaCluster
 from scout_ollama.job import Job, Troubles
 from scout_ollama.manifests import KubeObject
 from scout_ollama.proposal import Proved
@@ -32,7 +31,7 @@ def prove(job: Job, wanted: Iterable[KubeObject], survey: Survey, troubles: Trou
     proved.troubles += stuck.values()
     _prove_pods(job, ready, proved)
     if isinstance(job.cluster, OllamaCluster) and ready:
-        nodes = node_addresses([job.cluster.hosts[name] for name in ready], survey.cluster.nodes)
+        nodes = asking.node_addresses([job.cluster.hosts[name] for name in ready], survey.cluster.nodes)
         _prove_endpoint(job, job.cluster, manifests.certificate_of(wanted), nodes, proved)
     return proved
 
@@ -44,19 +43,6 @@ def prove_serving(job: Job, hosts: Sequence[Host], troubles: Troubles) -> Proved
     proved.troubles += stuck.values()
     _prove_pods(job, ready, proved)
     return proved
-
-
-def authorised_scouts(site: Site, cluster: OllamaCluster) -> list[Host]:
-    """Return the hosts of Scouts that use the cluster and whose address the allow-list admits."""
-    hosts = [host for scout in site.scouts_of(cluster) for host in scout.hosts.values()]
-    return [host for host in hosts if _admits(cluster.ollama, host.address)]
-
-
-def _admits(ollama: Ollama, address: str) -> bool:
-    try:
-        return any(ipaddress.ip_address(address) in network for network in ollama.allowed_clients)
-    except ValueError:
-        return True  # a DNS name: only the endpoint itself can tell
 
 
 def await_rollout(job: Job, among: Sequence[Host], troubles: Troubles) -> tuple[dict[str, NodeRollout], Troubles]:
@@ -98,7 +84,7 @@ def _not_ready(job: Job, host: Host, state: NodeRollout, troubles: Troubles) -> 
 
 
 def _prove_pods(job: Job, ready: Mapping[str, NodeRollout], proved: Proved) -> None:
-    asked = job.fleet.read(lambda remote: proof.ask_pod(remote, ready[remote.host.name].address or ""), list(ready))
+    asked = job.fleet.read(lambda remote: asking.ask_pod(remote, ready[remote.host.name].address or ""), list(ready))
     proved.troubles += asked.failed.values()
     findings = {
         name: proof.of_version(job.cluster.hosts[name], job.ollama, answers) for name, answers in asked.ok.items()
@@ -110,17 +96,6 @@ def _prove_pods(job: Job, ready: Mapping[str, NodeRollout], proved: Proved) -> N
         prove_seen(job, {name: f"{job.ollama.namespace}/{ready[name].pod}" for name in good}, proved)
 
 
-def node_addresses(hosts: Iterable[Host], nodes: Iterable[KubeObject]) -> dict[str, str]:
-    """Return host names by the address at which their node serves, which need not be the one that SSH goes to."""
-    listed = {node["metadata"]["name"]: node["status"].get("addresses", []) for node in nodes}
-    addresses: dict[str, str] = {}
-    for host in hosts:
-        of_node = listed.get(host.node, [])
-        internal = [entry["address"] for entry in of_node if entry["type"] == "InternalIP"]
-        addresses[proof.bracketed(internal[0] if internal else host.address)] = host.name
-    return addresses
-
-
 def _prove_endpoint(
     job: Job, cluster: OllamaCluster, certificate: str, nodes: Mapping[str, str], proved: Proved
 ) -> None:
@@ -128,10 +103,12 @@ def _prove_endpoint(
     url = f"https://{cluster.ollama.hostname}"
     where = ", ".join(nodes.values())
     unreachable: list[Trouble] = []
-    for scout in authorised_scouts(job.site, cluster):
+    for scout in asking.authorised_scouts(job.site, cluster):
         deadline = time.monotonic() + ENDPOINT_SECONDS
         while True:
-            asked = job.fleet.read(lambda remote: proof.ask_endpoint(remote, cluster.ollama, list(nodes)), [scout.name])
+            asked = job.fleet.read(
+                lambda remote: asking.ask_endpoint(remote, cluster.ollama, list(nodes)), [scout.name]
+            )
             if asked.failed:
                 unreachable += asked.failed.values()
                 break

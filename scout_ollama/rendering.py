@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scout_ollama import gpu_operator, manifests
+from scout_ollama import manifests
+from scout_ollama.gpu_operator.objects import objects as operator_objects
 from scout_ollama.inventory import Cluster, OllamaCluster, Site, StagingCluster
 from scout_ollama.manifests import KubeObject
 
@@ -22,5 +23,5 @@ def rendered(site: Site, clusters: Iterable[Cluster]) -> str:
 def objects(site: Site, cluster: Cluster) -> list[KubeObject]:
     """Return the objects of one cluster in the order in which they are applied: what GPUs need, then Ollama."""
     operated = isinstance(cluster, OllamaCluster) and not cluster.ollama.cpu_only
-    below = gpu_operator.objects(site, cluster, None) if isinstance(cluster, OllamaCluster) and operated else []
+    below = operator_objects(site, cluster, None) if isinstance(cluster, OllamaCluster) and operated else []
     return below + manifests.ollama_objects(site, cluster, with_secrets=False)

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from scout_ollama import results
 from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble, printable
 from scout_ollama.logs import LOGGER
@@ -44,6 +43,8 @@ class Reporter:
     def progress(self, host: str, progress: Progress) -> None:
         """Print how far something is about one host, or a cluster; with ``as_json`` a program can read the line."""
         if self._as_json:
+            from scout_ollama import results  # its models take long to make
+
             self._write(json.dumps(results.progress(host, progress)), "")
         else:
             self.say(host, str(progress))
@@ -101,7 +102,7 @@ class Reporter:
         """Print what came of a run: every trouble with why and what to type next, a table of hosts, what undoes it."""
         for trouble in outcome.all_troubles:
             self.trouble(trouble)
-        rows = results.hosts(outcome)
+        rows = outcome.rows
         name = outcome.cluster.name
         if outcome.made or (outcome.result and outcome.all_troubles):
             self._table(_table(rows))

@@ -5,15 +5,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from typing import Any
 
 from pydantic import BaseModel, Field, TypeAdapter
 
 from scout_ollama.audit import Record, RunResult
-from scout_ollama.changes import Plan
 from scout_ollama.errors import Trouble
 from scout_ollama.progress import Progress
 from scout_ollama.proposal import Outcome
@@ -172,9 +169,9 @@ def of(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome as the document that ``RunOutput`` describes."""
     return RunOutput(
         result=outcome.result,
-        changes=[ChangeOutput(**change) for change in plan(outcome.plan)],
+        changes=[ChangeOutput(**change) for change in outcome.plan.shown],
         made=bool(outcome.made),
-        hosts=[_host(outcome, *row) for row in hosts(outcome)],
+        hosts=[_host(outcome, *row) for row in outcome.rows],
         proved=[ProvedOutput(host=host, line=line) for host, line in outcome.proved],
         troubles=[TroubleOutput(**trouble_of(trouble)) for trouble in outcome.all_troubles],
         undo=outcome.undo,
@@ -195,32 +192,15 @@ def progress(host: str, progress: Progress) -> dict[str, Any]:
     ).model_dump(mode="json")
 
 
-def hosts(outcome: Outcome) -> list[tuple[str, int, str | None]]:
-    """Return each selected host with the number of changes that were made there and its trouble, if it has any."""
-    told: dict[str, str] = {trouble.host: trouble.what for trouble in reversed(outcome.all_troubles) if trouble.host}
-    return [(name, sum(host == name for host, _ in outcome.made), told.get(name)) for name in outcome.hosts]
-
-
 def _host(outcome: Outcome, host: str, changes: int, trouble: str | None) -> HostOutput:
     answer = outcome.answers.get(host)
     said = {"status": answer.status, "stdout": answer.stdout, "stderr": answer.stderr} if answer else {}
     return HostOutput(host=host, changes=changes, trouble=trouble, **said)
 
 
-def plan(plan: Plan) -> list[dict[str, Any]]:
-    """Return a plan as a list of ``host`` (null for the cluster), ``title`` and ``difference`` (lines)."""
-    return [{"host": change.host, "title": change.title, "difference": change.difference()} for change in plan]
-
-
 def trouble_of(trouble: Trouble) -> dict[str, str | None]:
     """Return a trouble as ``host``, ``what``, ``why`` and ``next``."""
     return {"host": trouble.host, "what": trouble.what, "why": trouble.why, "next": trouble.next}
-
-
-def digest(of_plan: Plan) -> str:
-    """Return the SHA-256 of a plan as it is shown: the same for the same plan, and nothing of a secret is in it."""
-    shown = re.sub(r"\(redacted [0-9a-f]+\)", "(redacted)", json.dumps(plan(of_plan)))
-    return hashlib.sha256(shown.encode()).hexdigest()
 
 
 def schema() -> dict[str, Any]:

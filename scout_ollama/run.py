@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from scout_ollama import audit, consent, interrupts, lock, logs, report, results
+from scout_ollama import audit, consent, interrupts, lock, logs, report
 from scout_ollama.audit import Record
 from scout_ollama.errors import Trouble
 from scout_ollama.fleet import Bug, Fleet
@@ -45,6 +45,8 @@ def carry_out(
             if outcome.result == "interrupted":
                 break
     if request.as_json:
+        from scout_ollama import results  # its models take long to make
+
         report.print_json({name: results.of(outcome) for name, outcome in outcomes.items()})
     if len(outcomes) < len(clusters) or any(outcome.has_trouble for outcome in outcomes.values()):
         return 1
@@ -136,7 +138,7 @@ def _show(job: Job, proposal: Proposal, reporter: Reporter, outcome: Outcome) ->
 
 def _do(job: Job, proposal: Proposal, hold: Hold, reporter: Reporter, outcome: Outcome) -> None:
     _show(job, proposal, reporter, outcome)
-    hold.update(plan=results.digest(proposal.plan), changes=len(list(proposal.plan)))
+    hold.update(plan=proposal.plan.digest, changes=len(list(proposal.plan)))
     if proposal.plan and not consent.given(job.cluster, proposal, outcome.request):
         outcome.result = "declined"
         return

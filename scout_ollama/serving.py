@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from scout_ollama import audit, pods, proving, rollout, watching
-from scout_ollama.changes import Change, Plan, Stage
+from scout_ollama.changes import Change, DeleteObjects, Plan, Stage
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import drained, in_service, read_rollout
 from scout_ollama.hints import on
@@ -22,7 +22,6 @@ from scout_ollama.remote import Remote, Script
 MANAGER = "scout-ollama-drain"
 """Field manager of the mark on a node: apart from that of the objects, so that a deploy never takes it away."""
 
-RESTART_SECONDS = 600
 LEAVE_SECONDS = 180.0
 
 
@@ -58,9 +57,8 @@ class MarkNode:
 class RestartPod:
     """Delete a node's Ollama pod and wait until its successor is ready."""
 
+    job: Job
     host: str
-    node: str
-    namespace: str
     pod: str
 
     @property
@@ -73,9 +71,12 @@ class RestartPod:
         return [f"~ pod {self.pod} → a new one; answers in progress are cut off, models are loaded anew"]
 
     def make(self, remote: Remote) -> None:
-        """Delete and wait, on the host: what has begun ends also when nobody is connected any more."""
-        arguments = (self.namespace, self.pod, self.node, str(RESTART_SECONDS))
-        remote.run(Script.load("restart-pod"), *arguments, sudo=True, timeout=RESTART_SECONDS + 30)
+        """Delete it and wait, as for a rollout: Kubernetes makes the next one, whether anybody waits for it or not."""
+        metadata = {"name": self.pod, "namespace": self.job.ollama.namespace}
+        DeleteObjects(({"apiVersion": "v1", "kind": "Pod", "metadata": metadata},)).make(remote)
+        _, stuck = proving.await_rollout(self.job, [self.job.cluster.hosts[self.host]], {})
+        for trouble in stuck.values():
+            raise trouble
 
 
 def drain(job: Job, request: Request, *, allow_outage: bool) -> Proposal:
@@ -137,7 +138,7 @@ def _restart(job: Job, host: Host, state: rollout.NodeRollout) -> RestartPod:
             why=state.reason,
             next=f"inv deploy-ollama --hosts {job.cluster.name}",
         )
-    return RestartPod(host.name, state.node, job.ollama.namespace, state.pod)
+    return RestartPod(job, host.name, state.pod)
 
 
 def _through_server(name: str, changes: Sequence[Change]) -> Plan:

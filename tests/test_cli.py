@@ -114,13 +114,32 @@ def test_listing_the_commands_loads_nothing_that_is_slow() -> None:
     names = {line.rpartition("|")[2].strip() for line in listed.err.splitlines() if line.startswith("import time:")}
     assert "invoke" in names, "the modules that were loaded could not be told"
     assert "deploy-ollama" in listed.out
-    assert {name.partition(".")[0] for name in names} & HEAVY == set()
+    light = {"scout_ollama", "scout_ollama.pipes"}
+    assert {name.partition(".")[0] for name in names - light} & HEAVY == set()
+
+
+def test_who_deploys_does_not_wait_for_the_making_of_what_json_prints() -> None:
+    code = "import sys, scout_ollama.deploy; print('scout_ollama.results' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize(("wish", "kept"), [("", True), ("1", False)])
 def test_what_a_command_compiled_is_there_for_the_next_one(tmp_path: Path, wish: str, kept: bool) -> None:
     typed("list-hosts", PYTHONPYCACHEPREFIX=str(tmp_path), PYTHONDONTWRITEBYTECODE=wish)
     assert bool([*tmp_path.rglob("listing.*.pyc")]) is kept
+
+
+@pytest.mark.parametrize("words", [["--list"], ["list-hosts"], ["render"], ["check", "--explain", "gpu"]])
+def test_a_reader_who_leaves_is_nobodys_fault(words: list[str]) -> None:
+    """As in ``inv render | head``: here nobody reads from the beginning."""
+    read, write = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "SCOUT_SITE": str(ROOT / "hosts")}
+    with os.fdopen(write, "w") as output:
+        said = subprocess.run(
+            [INV, *words], cwd=ROOT, env=environment, stdout=output, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert said.stderr.startswith("log: ") or not said.stderr
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

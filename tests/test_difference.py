@@ -34,6 +34,14 @@ def test_what_the_server_writes_is_no_difference() -> None:
     assert difference.of_objects(before, after) == []
 
 
+def test_nor_is_its_count_of_templates() -> None:
+    def counted(number: str) -> dict[str, object]:
+        return {"metadata": {"annotations": {"deprecated.daemonset.template.generation": number}}}
+
+    assert difference.of_objects(counted("1"), counted("2")) == []
+    assert difference.of_objects(None, counted("1")) == difference.of_objects(None, {"metadata": {}})
+
+
 def test_a_new_object_shows_all_of_its_fields() -> None:
     assert difference.of_objects(None, {"kind": "Service", "spec": {"ports": [80], "selector": {}}}) == [
         "+ kind: Service",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scout_ollama import checks, pods, proving, rollout
+from scout_ollama import asking, checks, pods, rollout
 from scout_ollama.access.exposure import Exposure
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import drained, parse_sections, read_cluster, read_exposed, read_rollout
@@ -142,7 +142,7 @@ def test_a_cluster(text: str) -> None:
     except Trouble as trouble:
         return tellable(trouble)
     checks.of_cluster([HOST], Ollama(hostname="ollama.phi.example.edu", min_gpu_memory_gib=80), found)
-    proving.node_addresses([HOST], [node for node in found.nodes if node["kind"] == "Node"])
+    asking.node_addresses([HOST], [node for node in found.nodes if node["kind"] == "Node"])
     return None
 
 
@@ -164,7 +164,7 @@ def test_what_is_exposed(text: str) -> None:
 @moderate
 @given(spoilt(SCOUT).map(listed), spoilt([VOLUME]).map(listed))
 def test_an_open_webui(objects: str, volumes: str) -> None:
-    sections = parse_sections(said(objects=objects, volumes=volumes))
+    sections = parse_sections(said(**{"open-webui": objects}, volumes=volumes))
     try:
         facts.installed_of(sections, "ollama", HOST)
     except Trouble as trouble:
@@ -172,7 +172,7 @@ def test_an_open_webui(objects: str, volumes: str) -> None:
 
 
 def test_an_open_webui_as_it_should_be() -> None:
-    found = facts.installed_of(parse_sections(said(objects=listed(SCOUT[:1]))), "ollama", HOST)
+    found = facts.installed_of(parse_sections(said(**{"open-webui": listed(SCOUT[:1])})), "ollama", HOST)
     assert isinstance(found.workload, workload.Workload)
 
 

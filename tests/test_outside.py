@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 import yaml
@@ -80,7 +81,8 @@ def test_a_number_is_decimal_digits(text: str) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), TypeError("y"), RecursionError(), OverflowError(), Unreadable("z")])
-def test_nonsense_is_trouble_that_names_host_and_script(error: Exception) -> None:
+def test_nonsense_is_trouble_that_names_host_and_script(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     with (
         pytest.raises(Trouble, match="what host-facts found there makes no sense") as caught,
         understood("h", "host-facts"),
@@ -88,6 +90,7 @@ def test_nonsense_is_trouble_that_names_host_and_script(error: Exception) -> Non
         raise error
     assert caught.value.host == "h"
     assert caught.value.next
+    assert f"{__file__}:" in caplog.text, "where it was found is in the log"
 
 
 def test_trouble_passes_as_it_is() -> None:

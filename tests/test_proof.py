@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from lab.certificates import Authority
-from scout_ollama import proof
+from scout_ollama import asking, proof
 from scout_ollama.checks import Finding
 from scout_ollama.facts import Section, Sections
 from scout_ollama.inventory import Host, Ollama, Tls
@@ -200,8 +200,8 @@ def test_silence_is_trouble_everywhere(served: Served) -> None:
 
 def test_a_pod_is_asked_by_its_address_and_the_endpoint_by_its_name_with_the_private_ca(served: Served) -> None:
     remote = RecordingRemote(SCOUT)
-    proof.ask_pod(remote, "10.42.1.5")
-    proof.ask_endpoint(remote, served.ollama, list(NODES))
+    asking.ask_pod(remote, "10.42.1.5")
+    asking.ask_endpoint(remote, served.ollama, list(NODES))
     pod, endpoint = remote.calls
     assert (pod.kind, pod.script, pod.args, pod.sudo) == ("read", "ask-pod", ("10.42.1.5:11434",), False)
     assert (endpoint.kind, endpoint.script, endpoint.sudo) == ("read", "ask-endpoint", False)
@@ -255,7 +255,7 @@ def test_no_answer_of_an_endpoint_makes_the_proof_fail_itself(
 @example("version " + "9" * 5_000 + "\n  {}")
 @example("tags 0\n  {}\ntags 0\nversion 0")
 def test_no_output_of_a_host_makes_asking_it_fail(output: str) -> None:
-    answers = proof.ask_pod(RecordingRemote(HOST, lambda _: output), "10.42.1.5")
+    answers = asking.ask_pod(RecordingRemote(HOST, lambda _: output), "10.42.1.5")
     assert_tellable(proof.of_version(HOST, OLLAMA, answers))
 
 

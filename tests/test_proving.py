@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from scout_ollama import manifests, proving, rollout, watching
+from scout_ollama import asking, manifests, proving, rollout, watching
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import ClusterFacts
 from scout_ollama.fleet import Fleet
@@ -269,7 +269,7 @@ def test_where_no_scout_is_admitted_nobody_is_asked_and_it_is_told(site: Site) -
 )
 def test_the_allow_list_admits_by_address(site: Site, networks: list[str], admitted: list[str]) -> None:
     opened = admitting(site, *networks)
-    assert [host.name for host in proving.authorised_scouts(opened, phi(opened))] == admitted
+    assert [host.name for host in asking.authorised_scouts(opened, phi(opened))] == admitted
 
 
 def test_a_scout_with_a_dns_name_may_be_admitted_only_the_endpoint_can_tell(site: Site) -> None:
@@ -277,7 +277,7 @@ def test_a_scout_with_a_dns_name_may_be_admitted_only_the_endpoint_can_tell(site
     assert isinstance(scout, ScoutCluster)
     named = {name: host.model_copy(update={"address": "prod.example.edu"}) for name, host in scout.hosts.items()}
     elsewhere = admitting(site_with(site, scout.model_copy(update={"hosts": named})), "198.51.100.0/24")
-    assert [host.name for host in proving.authorised_scouts(elsewhere, phi(elsewhere))] == ["scout-prod-1"]
+    assert [host.name for host in asking.authorised_scouts(elsewhere, phi(elsewhere))] == ["scout-prod-1"]
 
 
 # -- what does not hold

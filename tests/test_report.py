@@ -186,7 +186,7 @@ def test_a_terminal_that_wants_no_escape_codes_gets_none(environment: dict[str, 
 
 
 def test_a_plan_for_a_program_has_host_title_and_difference() -> None:
-    assert results.plan(plan(NEW, Shown(None, "create Service", ()))) == [
+    assert plan(NEW, Shown(None, "create Service", ())).shown == [
         {"host": "phi-gpu-1", "title": "pull x", "difference": ["+ image x"]},
         {"host": None, "title": "create Service", "difference": []},
     ]

@@ -10,13 +10,12 @@ from scout_ollama.access.exposure import Exposure
 from scout_ollama.access.judging import Judge, unreachable
 from scout_ollama.access.matrix import Matrix
 from scout_ollama.access.row import Row
+from scout_ollama.asking import authority_of, node_addresses
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import Sections, facts_script, parse_sections, read_exposed
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Host, OllamaCluster, Site
 from scout_ollama.job import Job, NoServerLeft
-from scout_ollama.proof import authority_of
-from scout_ollama.proving import node_addresses
 from scout_ollama.remote import Reader
 from scout_ollama.report import Reporter
 from scout_ollama.results import AccessOutput

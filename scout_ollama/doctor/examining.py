@@ -20,6 +20,8 @@ from scout_ollama.manifests import KubeObject
 from scout_ollama.models import place, stored
 from scout_ollama.models import survey as models_survey
 from scout_ollama.open_webui import looking
+from scout_ollama.open_webui.facts import read_installed
+from scout_ollama.open_webui.looking import Looked
 from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.workload import NotThere
 from scout_ollama.remote import Reader
@@ -108,7 +110,7 @@ def _open_webui(job: Job, scout: ScoutCluster, away: Troubles) -> Look:
     if server in away:
         return Look(["open-webui"], [scout.name], blocked={scout.name: not_asked(away)[server]})
     try:
-        looked = job.on_first_server(lambda remote: looking.look(remote, job.site, scout, Session()))
+        looked = job.on_first_server(lambda remote: _look(remote, job.site, scout))
     except NotThere as trouble:
         status: checks.Status = "warn"  # Scout may not be deployed yet
         return Look(["open-webui"], [scout.name], [replace(finding("open-webui", None, trouble), status=status)])
@@ -117,6 +119,10 @@ def _open_webui(job: Job, scout: ScoutCluster, away: Troubles) -> Look:
     findings = [Finding("open-webui", None, "it uses another Ollama", "\n".join(looked.drift), next)]
     silent = [Finding("open-webui", None, f"it does not reach {scout.ollama_host}", looked.silent, next)]
     return Look(["open-webui"], [scout.name], (findings if looked.drift else []) + (silent if looked.silent else []))
+
+
+def _look(remote: Reader, site: Site, scout: ScoutCluster) -> Looked:
+    return looking.look(remote, site, scout, Session(), read_installed(remote, scout))
 
 
 def _without_api(job: Job, trouble: Trouble) -> Iterator[Look]:

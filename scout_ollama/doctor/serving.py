@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from scout_ollama import certificates, checks, facts, manifests, proof, proving, rollout, seeing
+from scout_ollama import asking, certificates, checks, facts, manifests, proof, rollout, seeing
 from scout_ollama.access import Matrix
 from scout_ollama.access import rows as ways_in
 from scout_ollama.checks import Finding
@@ -67,7 +67,7 @@ def pods(job: Job, found: ClusterFacts, away: Troubles) -> Iterator[Look]:
 
 
 def _asked(job: Job, ready: Mapping[str, NodeRollout]) -> list[Finding]:
-    read = job.fleet.read(lambda remote: proof.ask_pod(remote, ready[remote.host.name].address or ""), list(ready))
+    read = job.fleet.read(lambda remote: asking.ask_pod(remote, ready[remote.host.name].address or ""), list(ready))
     findings = [finding("pod", name, trouble) for name, trouble in read.failed.items()]
     for name, answers in read.ok.items():
         findings += proof.of_version(job.cluster.hosts[name], job.ollama, answers)
@@ -116,11 +116,11 @@ def endpoint(
 ) -> Iterator[Look]:
     """Look at the certificate, here and as it is served, and ask the endpoint from the first Scout that can be."""
     hosts = [host for host in facts.in_service(job.ollama_hosts, found.nodes) if host.name not in away]
-    nodes = proving.node_addresses(hosts, found.nodes)
+    nodes = asking.node_addresses(hosts, found.nodes)
     findings = _of_certificate(cluster)
     blocked = {cluster.name: "no Scout of this site that it admits can be asked"}
-    for scout in proving.authorised_scouts(job.site, cluster):
-        asked = job.fleet.read(lambda remote: proof.ask_endpoint(remote, cluster.ollama, list(nodes)), [scout.name])
+    for scout in asking.authorised_scouts(job.site, cluster):
+        asked = job.fleet.read(lambda remote: asking.ask_endpoint(remote, cluster.ollama, list(nodes)), [scout.name])
         if asked.ok:
             certificate = manifests.certificate_of(wanted)
             findings += proof.of_endpoint(scout, cluster.ollama, certificate, nodes, asked.ok[scout.name])

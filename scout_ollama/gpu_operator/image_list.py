@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from scout_ollama import manifests, report, selection
 from scout_ollama.gpu_operator.images import users
 from scout_ollama.gpu_operator.locked import verified
+from scout_ollama.gpu_operator.mirrored import in_harbor
 from scout_ollama.gpu_operator.values import values
-from scout_ollama.inventory import Cluster, Harbor, OllamaCluster, Site
+from scout_ollama.inventory import Cluster, OllamaCluster, Site
 from scout_ollama.results import ImageOutput
 
 if TYPE_CHECKING:
@@ -46,14 +46,6 @@ def of_cluster(site: Site, cluster: Cluster) -> list[ImageOutput]:
         ImageOutput(cluster=cluster.name, image=image, needed_by=needed_by, harbor=harbor and in_harbor(image, harbor))
         for image, needed_by in _needed(site, cluster)
     ]
-
-
-def in_harbor(image: str, harbor: Harbor) -> str | None:
-    """Return where containerd asks for an image, by the rewrites of ``registries.yaml``; None without a project."""
-    registry, _, path = image.partition("/")
-    project = harbor.projects.get(registry)
-    library = "library/" if registry == "docker.io" and "/" not in path else ""
-    return f"{urlsplit(harbor.url).netloc}/{project}/{library}{path}" if project else None
 
 
 def table(site: Site, rows: Sequence[ImageOutput]) -> Group:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import Section, Sections, facts_script, for_curl, parse_sections
-from scout_ollama.gpu_operator.image_list import in_harbor
 from scout_ollama.inventory import Harbor
 from scout_ollama.remote import Reader
 
@@ -37,6 +37,14 @@ def require(remote: Reader, cluster: str, images: Sequence[str], harbor: Harbor)
             why="\n".join(lacking),
             next=f"bring them into Harbor, or correct harbor.projects; inv list-images --hosts {cluster} says what for",
         )
+
+
+def in_harbor(image: str, harbor: Harbor) -> str | None:
+    """Return where containerd asks for an image, by the rewrites of ``registries.yaml``; None without a project."""
+    registry, _, path = image.partition("/")
+    project = harbor.projects.get(registry)
+    library = "library/" if registry == "docker.io" and "/" not in path else ""
+    return f"{urlsplit(harbor.url).netloc}/{project}/{library}{path}" if project else None
 
 
 def _manifest(place: str) -> str:

@@ -15,6 +15,7 @@ from scout_ollama.hints import on
 from scout_ollama.inventory import Host, Ollama
 from scout_ollama.manifests import KubeObject, to_stdin
 from scout_ollama.remote import Remote
+from scout_ollama.sizes import counted
 
 # The image may have to be pulled first; it has several GB.
 SECONDS = 900
@@ -24,7 +25,8 @@ SECONDS = 900
 class TryGpus:
     """Start the pods, read what they say, and take them away; ``say`` is told of each that saw what it should.
 
-    ``troubles`` are those that hosts have when it comes to this: nothing is started there.
+    Where another pod comes first and has the GPUs, as Ollama's own may after a reboot, that pod is told instead: it is
+    by them that it runs. ``troubles`` are those that hosts have when it comes to this: nothing is started there.
     """
 
     hosts: Sequence[Host]
@@ -57,10 +59,11 @@ class TryGpus:
         arguments = (NAMESPACE, str(SECONDS), *names)
         stdin = to_stdin(pods(hosts, self.ollama, run))
         done = remote.run(facts_script("try-gpus"), *arguments, stdin=stdin, sudo=True, timeout=SECONDS + 120)
-        troubles = judge(hosts, parse_sections(done.stdout), run)
+        said = parse_sections(done.stdout)
+        troubles = judge(hosts, said, run)
         for host in hosts:
             if host.name not in troubles:
-                self.say(host.name, f"a pod of Ollama's image sees {host.gpus} GPU{'' if host.gpus == 1 else 's'}")
+                self.say(host.name, _told(host, said, run))
         if troubles:
             raise HostTroubles(troubles)
 
@@ -81,8 +84,19 @@ def pods(hosts: Sequence[Host], ollama: Ollama, run: str) -> list[KubeObject]:
 
 
 def judge(hosts: Sequence[Host], said: Sections, run: str) -> dict[str, Trouble]:
-    """Return the trouble of each host whose pod did not see exactly its GPUs."""
+    """Return the trouble of each host whose pod did not see exactly its GPUs, and that no other pod has them."""
     return {host.name: trouble for host in hosts if (trouble := _judge(host, said, run))}
+
+
+def _told(host: Host, said: Sections, run: str) -> str:
+    if holders := _holders(host, said, run):
+        return f"its GPUs are not tried: {holders} has them"
+    return f"a pod of Ollama's image sees {counted(host.gpus, 'GPU')}"
+
+
+def _holders(host: Host, said: Sections, run: str) -> str:
+    """The pods that have the GPUs for which the host's own pod still waits; empty if it does not."""
+    return ", ".join(said[f"{_name(host, run)}.holders"].text.split())
 
 
 def _judge(host: Host, said: Sections, run: str) -> Trouble | None:
@@ -90,7 +104,7 @@ def _judge(host: Host, said: Sections, run: str) -> Trouble | None:
     answers = (said[f"{name}.{part}"] for part in ("phase", "log", "events"))
     phase, log, events = (answer.text.strip() if answer.ok else "" for answer in answers)
     seen = sum(line.startswith("GPU ") for line in log.splitlines())
-    if phase == "Succeeded" and seen == host.gpus:
+    if (phase == "Succeeded" and seen == host.gpus) or _holders(host, said, run):
         return None
     why = "\n".join(filter(None, [*events.splitlines()[-3:], *(f"it said: {line}" for line in log.splitlines()[-3:])]))
     if phase == "Succeeded":

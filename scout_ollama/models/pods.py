@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scout_ollama import rollout
+from scout_ollama.asking import bracketed
 from scout_ollama.facts import Section, facts_script, parse_sections, read_rollout
 from scout_ollama.job import Job, Troubles
 from scout_ollama.outside import from_json
 from scout_ollama.pods import is_ready
-from scout_ollama.proof import bracketed
 from scout_ollama.remote import Reader
 from scout_ollama.shapes import check, size
 from scout_ollama.store import ModelName

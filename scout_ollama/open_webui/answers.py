@@ -21,6 +21,7 @@ RESULTS: dict[str, Any] = {
         "defaults": {"DEFAULT_MODELS": (None, str)},
         "presets": [{"id!": str, "base_model_id!": (None, str), "is_active!": (None, bool)}],
         "environment": {"*": str},
+        "reached": (None, {"status!": int}),
     },
     "connect": {"connection!": CONNECTION, "embedding!": EMBEDDING},
     "read": {"connection!": CONNECTION, "embedding!": EMBEDDING},

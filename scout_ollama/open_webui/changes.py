@@ -17,9 +17,9 @@ from scout_ollama.manifests import MANAGER, KubeObject, to_stdin
 from scout_ollama.open_webui import facts, proving, record
 from scout_ollama.open_webui.answers import within
 from scout_ollama.open_webui.configuration import Connection, Embedding, Json
-from scout_ollama.open_webui.proving import Wanted
 from scout_ollama.open_webui.record import Before
 from scout_ollama.open_webui.session import Session
+from scout_ollama.open_webui.wanting import Wanted
 from scout_ollama.open_webui.workload import Embedded, Workload
 from scout_ollama.remote import Remote, Script
 from scout_ollama.watching import POLL_SECONDS

@@ -30,9 +30,9 @@ from scout_ollama.open_webui.answers import within
 from scout_ollama.open_webui.configuration import Json
 from scout_ollama.open_webui.facts import Found
 from scout_ollama.open_webui.preflight import Way
-from scout_ollama.open_webui.proving import Wanted
 from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.target import Target
+from scout_ollama.open_webui.wanting import Wanted
 from scout_ollama.proposal import Proposal, Request
 from scout_ollama.remote import Reader, Remote
 

@@ -14,9 +14,9 @@ from scout_ollama.open_webui import target as targets
 from scout_ollama.open_webui import workload as workloads
 from scout_ollama.open_webui.configuration import Connection, Embedding
 from scout_ollama.open_webui.facts import Found
-from scout_ollama.open_webui.proving import Wanted
 from scout_ollama.open_webui.record import Before
 from scout_ollama.open_webui.session import Session
+from scout_ollama.open_webui.wanting import Wanted
 from scout_ollama.open_webui.workload import Embedded
 from scout_ollama.proposal import Proposal, Request
 from scout_ollama.remote import Remote

@@ -24,7 +24,11 @@ OLDEST = (0, 10)
 
 @dataclass(frozen=True)
 class Installed:
-    """What Kubernetes says; ``consumers`` are others that have an Ollama's URL, by what they are."""
+    """What Kubernetes says.
+
+    ``consumers`` are others that have an Ollama's URL, by what they are; of them, and of the volumes of ``embedded``,
+    only who asked for what is around knows.
+    """
 
     workload: Workload
     embedded: Embedded | None
@@ -34,7 +38,11 @@ class Installed:
 
 @dataclass(frozen=True)
 class Found:
-    """All of it; ``environment`` is what the process has, also from elsewhere than its container's entries."""
+    """All of it; ``environment`` is what the process has, also from elsewhere than its container's entries.
+
+    ``reached`` is what came from the URL that was to be reached: ``status`` of HTTP and ``answer``; None where no such
+    connection is in use.
+    """
 
     installed: Installed
     version: str
@@ -42,6 +50,7 @@ class Found:
     embedding: Embedding
     needs: Sequence[Need]
     environment: Mapping[str, str]
+    reached: Json | None = None
 
     @property
     def workload(self) -> Workload:
@@ -49,22 +58,16 @@ class Found:
         return self.installed.workload
 
 
-def read_installed(remote: Reader, scout: ScoutCluster) -> Installed:
-    """Read what Kubernetes says.
+def read_installed(remote: Reader, scout: ScoutCluster, *, around: bool = False) -> Installed:
+    """Read what Kubernetes says; with ``around`` also of volumes and of others that use an Ollama.
 
     Raises:
         Trouble: the host or the cluster cannot be asked, or there is no Open WebUI.
     """
     namespace = scout.open_webui.namespace
-    script = facts_script("open-webui-facts")
-    sections = parse_sections(remote.read(script, namespace, record.RECORDS, sudo=True).stdout)
-    if not sections["objects"].ok:
-        raise Trouble(
-            "the cluster cannot be asked about Open WebUI",
-            host=remote.host.name,
-            why=sections["objects"].text.strip(),
-            next="sudo k3s kubectl get nodes",
-        )
+    script = facts_script("together", "open-webui-facts")
+    arguments = (namespace, record.RECORDS, "around" if around else "")
+    sections = parse_sections(remote.read(script, *arguments, sudo=True).stdout)
     return installed_of(sections, namespace, remote.host)
 
 
@@ -72,14 +75,21 @@ def installed_of(sections: Sections, namespace: str, host: Host) -> Installed:
     """Make sense of what ``open-webui-facts.sh`` printed on a host.
 
     Raises:
-        Trouble: there is no sense in it, or no Open WebUI.
+        Trouble: Kubernetes did not answer, there is no sense in what it said, or no Open WebUI.
     """
+    if not sections["open-webui"].ok:
+        raise Trouble(
+            "the cluster cannot be asked about Open WebUI",
+            host=host.name,
+            why=sections["open-webui"].text.strip(),
+            next="sudo k3s kubectl get nodes",
+        )
     with understood(host.name, "open-webui-facts"):
         return _installed(sections, namespace, host.name)
 
 
 def _installed(sections: Sections, namespace: str, host: str) -> Installed:
-    objects = objects_in(sections["objects"].text)
+    objects = objects_in(sections["open-webui"].text)
     volumes = objects_in(sections["volumes"].text) if sections["volumes"].ok else []
     lines = [line.split("\t") for line in sections["consumers"].text.splitlines() if sections["consumers"].ok]
     return Installed(
@@ -91,13 +101,21 @@ def _installed(sections: Sections, namespace: str, host: str) -> Installed:
 
 
 def read(remote: Reader, session: Session, scout: ScoutCluster) -> Found:
-    """Read everything.
+    """Read everything, also what is around Open WebUI.
 
     Raises:
         Trouble: something cannot be asked, or this Open WebUI cannot be changed from outside for good.
     """
-    installed = read_installed(remote, scout)
-    said: Json = session.ask(remote, installed.workload, {"do": "facts"})[0]
+    return ask(remote, session, read_installed(remote, scout, around=True))
+
+
+def ask(remote: Reader, session: Session, installed: Installed, *, reach: str | None = None) -> Found:
+    """Ask Open WebUI itself; ``reach`` has it ask the Ollama at that URL for its version.
+
+    Raises:
+        Trouble: as ``read``.
+    """
+    said: Json = session.ask(remote, installed.workload, {"do": "facts", "reach": reach})[0]
     with understood(remote.host.name, PROGRAM.name):
         return _found(remote, installed, said)
 
@@ -113,6 +131,7 @@ def _found(remote: Reader, installed: Installed, said: Json) -> Found:
         embedding=embedding,
         needs=needs.of(said["defaults"], said["tasks"], said["presets"], embedding),
         environment=said["environment"],
+        reached=said.get("reached"),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from scout_ollama.inventory import ScoutCluster, Site
 from scout_ollama.open_webui import facts, target, wanting
+from scout_ollama.open_webui.facts import Installed
 from scout_ollama.open_webui.session import Session
 from scout_ollama.remote import Reader
 
@@ -23,22 +24,17 @@ class Looked:
     silent: str = ""
 
 
-def look(remote: Reader, site: Site, cluster: ScoutCluster, session: Session) -> Looked:
+def look(remote: Reader, site: Site, scout: ScoutCluster, session: Session, installed: Installed) -> Looked:
     """Ask the Open WebUI of a Scout, through the Scout's first server.
 
     Raises:
-        NotThere: there is none.
         Trouble: it cannot be asked, or nobody knows what it shall use.
     """
-    scout, _, meant = target.of(site, cluster, None)
-    found = facts.read(remote, session, scout)
+    meant = target.of(site, scout, None)[2]
+    found = facts.ask(remote, session, installed, reach=meant.url)
     wanted = wanting.wanted(meant, found)
     drift = [*found.connection.lines(wanted.connection), *found.embedding.lines(wanted.embedding)]
     urls = found.connection.urls if found.connection.enabled else ()
-    silent = ""
-    if meant.url in urls:
-        at = found.connection.index(meant.url)
-        ask = {"do": "call", "path": f"/ollama/api/version/{at}"}
-        answer = session.ask(remote, found.workload, ask)[0]
-        silent = "" if answer["status"] == 200 else f"HTTP {answer['status']}: {answer.get('answer')}"
+    answer = found.reached
+    silent = f"HTTP {answer['status']}: {answer.get('answer')}" if answer and answer["status"] != 200 else ""
     return Looked(found.version, tuple(urls), tuple(drift), silent)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
+from scout_ollama.asking import bracketed
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import facts_script, parse_sections
 from scout_ollama.open_webui import needs
@@ -16,7 +17,6 @@ from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.target import Target
 from scout_ollama.open_webui.workload import Workload
 from scout_ollama.outside import from_json
-from scout_ollama.proof import bracketed
 from scout_ollama.remote import Reader
 from scout_ollama.shapes import check
 

@@ -6,8 +6,6 @@ without an index is empty and still a success.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from scout_ollama.errors import Trouble
@@ -16,10 +14,10 @@ from scout_ollama.job import Job
 from scout_ollama.open_webui import facts, needs, ollama
 from scout_ollama.open_webui.answers import within
 from scout_ollama.open_webui.configuration import Connection, Embedding, Json
-from scout_ollama.open_webui.needs import Need
 from scout_ollama.open_webui.ollama import Answers
 from scout_ollama.open_webui.session import Session
 from scout_ollama.open_webui.target import Target
+from scout_ollama.open_webui.wanting import Wanted
 from scout_ollama.open_webui.workload import Workload
 from scout_ollama.proposal import Proved
 from scout_ollama.remote import Reader
@@ -27,16 +25,6 @@ from scout_ollama.sizes import counted
 
 CHAT_SECONDS = 1200
 """A model that is not in memory is loaded first."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What shall be saved, and the Ollama behind it."""
-
-    target: Target
-    connection: Connection
-    embedding: Embedding
-    needs: Sequence[Need] = ()
 
 
 def prove(job: Job, session: Session, scout: ScoutCluster, wanted: Wanted) -> Proved:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from scout_ollama.open_webui import configuration, workload
+from scout_ollama.open_webui.configuration import Connection, Embedding
 from scout_ollama.open_webui.facts import Found
-from scout_ollama.open_webui.proving import Wanted
+from scout_ollama.open_webui.needs import Need
 from scout_ollama.open_webui.target import Target
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What shall be saved, and the Ollama behind it."""
+
+    target: Target
+    connection: Connection
+    embedding: Embedding
+    needs: Sequence[Need] = ()
 
 
 def wanted(target: Target, found: Found) -> Wanted:

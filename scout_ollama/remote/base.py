@@ -14,7 +14,7 @@ from scout_ollama.inventory import Host
 from scout_ollama.remote import failures
 from scout_ollama.remote.conversation import Conversation, Disconnected
 from scout_ollama.remote.output import Output, TooMuchOutput
-from scout_ollama.remote.protocol import CommandFailed, Result
+from scout_ollama.remote.protocol import CommandFailed, RemoteError, Result
 from scout_ollama.remote.script import Script, local_deadline
 
 _TIMED_OUT = (124, 137)  # how timeout(1) ends when it ended its command, and when it had to kill it
@@ -36,7 +36,6 @@ class ScriptRemote(ABC):
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self._sudo: bool | None = None  # whether commands for root need sudo; None until the host was asked
 
     @abstractmethod
     def _execute(self, argv: list[str], payload: bytes, output: Output, deadline: float) -> int:
@@ -82,9 +81,10 @@ class ScriptRemote(ABC):
     def converse(self, script: Script, *args: str, sudo: bool = False, timeout: float = 86400) -> Conversation:
         """See Remote."""
         length, payload = script.payload(b"")
-        argv = script.argv(length, args, sudo=sudo and self._needs_sudo(), timeout=timeout)
+        argv = script.argv(length, args, sudo=sudo, timeout=timeout)
         began = time.monotonic()
         talk = self._begin(script, argv, payload)
+        talk.why_not_started = lambda said: self._why_not_started(script, said, sudo=sudo)
         _log(self.host, "converse", script, args, f"begun in {time.monotonic() - began:.2f} s")
         return talk
 
@@ -116,7 +116,7 @@ class ScriptRemote(ABC):
         on_line: Callable[[str], None] | None,
     ) -> Result:
         length, payload = script.payload(stdin)
-        argv = script.argv(length, args, sudo=sudo and self._needs_sudo(), timeout=timeout)
+        argv = script.argv(length, args, sudo=sudo, timeout=timeout)
         output = Output(on_line)
         began = time.monotonic()
         status: int | str = "lost"
@@ -136,26 +136,21 @@ class ScriptRemote(ABC):
         if status < 0:
             raise failures.killed(self.host, script)
         if not output.started:
-            raise failures.not_started(self.host, script, result)
+            raise self._why_not_started(script, f"{result.stdout}\n{result.stderr}", sudo=sudo)
         if check and result.status:
             raise CommandFailed(script.name, result)
         return result
 
-    def _needs_sudo(self) -> bool:
-        if self._sudo is None:
-            self._sudo = self._ask_sudo()
-        return self._sudo
-
-    def _ask_sudo(self) -> bool:
-        answer = self.read(_ASK_SUDO, check=False)
-        match answer.stdout.strip():
-            case "root":
-                return False
-            case "allowed":
-                return True
-            case "missing":
-                raise failures.sudo_missing(self.host)
-        raise failures.sudo_refused(self.host, answer)
+    def _why_not_started(self, script: Script, said: str, *, sudo: bool) -> RemoteError:
+        """The login shell, or sudo, ended before the script began: ``said`` is theirs."""
+        if sudo:
+            answer = self.read(_ASK_SUDO, check=False)
+            match answer.stdout.strip():
+                case "missing":
+                    return failures.sudo_missing(self.host)
+                case "":
+                    return failures.sudo_refused(self.host, answer)
+        return failures.not_started(self.host, script, said)
 
 
 def _log(host: Host, kind: str, script: Script, args: tuple[str, ...], outcome: str) -> None:

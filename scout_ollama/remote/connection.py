@@ -25,8 +25,9 @@ from scout_ollama.remote.unreachable import Unreachable, explained
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.25
 
-# A stock sshd drops connections at random from the tenth on that is not logged in yet (MaxStartups 10:30:100).
-_HANDSHAKES_AT_ONCE = 8
+# A stock sshd drops connections at random from the tenth on that is not logged in yet (MaxStartups 10:30:100). While it
+# is busy it may learn late that one is: some are kept in reserve.
+_HANDSHAKES_AT_ONCE = 6
 _handshakes: dict[tuple[str, int], threading.Semaphore] = {}
 _handshakes_lock = threading.Lock()
 

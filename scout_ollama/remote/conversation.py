@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from scout_ollama.inventory import Host
 from scout_ollama.remote import failures
 from scout_ollama.remote.output import LIMIT_BYTES
+from scout_ollama.remote.protocol import RemoteError
 from scout_ollama.remote.script import STARTED, Script
 
 
@@ -25,6 +28,8 @@ class Conversation(ABC):
         self._searched = 0  # no line ends before this place of what was heard
         self._bytes = 0
         self._started = False
+        self.why_not_started: Callable[[str], RemoteError] = functools.partial(failures.not_started, host, script)
+        """Makes of what was said instead what is wrong, if the script never began."""
 
     def say(self, text: str) -> None:
         """Send text to the script's standard input.
@@ -83,7 +88,7 @@ class Conversation(ABC):
     def _last_line(self) -> str | None:
         line, self._heard = bytes(self._heard), bytearray()
         if not self._started:
-            raise failures.hung_up(self._host, self._script, line.decode(errors="replace"))
+            raise self.why_not_started(line.decode(errors="replace"))
         return line.decode(errors="replace") if line else None
 
     @abstractmethod

@@ -80,12 +80,12 @@ def too_much_output(host: Host, script: Script) -> RemoteError:
     )
 
 
-def not_started(host: Host, script: Script, result: Result) -> RemoteError:
-    """The login shell, or sudo, ended before the script began; the output is theirs."""
+def not_started(host: Host, script: Script, said: str) -> RemoteError:
+    """The login shell, or sudo, ended before the script began; ``said`` is theirs."""
     return RemoteError(
-        f"did not start {script.name} (status {result.status})",
+        f"did not start {script.name}",
         host=host.name,
-        why=_tail(f"{result.stdout}\n{result.stderr}") or "its login shell ended at once, without a word",
+        why=_tail(said) or "its login shell ended at once, without a word",
         next=on(host, "true"),
     )
 

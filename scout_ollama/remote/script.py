@@ -23,6 +23,9 @@ _BOOTSTRAP = "; ".join(
     )
 )
 
+# Becomes the command that follows, as root: by sudo, unless the user is root already and there may be no sudo.
+_AS_ROOT = ["sh", "-c", '[ "$(id -u)" -eq 0 ] || set -- sudo -n -- "$@"; exec "$@"', "as-root"]
+
 # `timeout` ends the command on the host even when nobody is connected any more to end it.
 _GRACE_SECONDS = 5
 
@@ -48,10 +51,12 @@ class Script:
         return len(text), text + stdin
 
     def argv(self, length: int, args: tuple[str, ...], *, sudo: bool, timeout: float) -> list[str]:
-        """The command that reads ``length`` bytes of script from standard input and runs it for ``timeout`` seconds."""
+        """The command that reads ``length`` bytes of script from standard input and runs it for ``timeout`` seconds.
+
+        With ``sudo`` it runs as root.
+        """
         limit = ["timeout", "-k", str(_GRACE_SECONDS), str(math.ceil(timeout))]
-        prefix = ["sudo", "-n", "--"] if sudo else []
-        return [*prefix, *limit, "sh", "-c", _BOOTSTRAP, self.name, str(length), *args]
+        return [*(_AS_ROOT if sudo else []), *limit, "sh", "-c", _BOOTSTRAP, self.name, str(length), *args]
 
 
 def local_deadline(timeout: float) -> float:

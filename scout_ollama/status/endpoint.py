@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from scout_ollama import certificates, files, proof
+from scout_ollama.asking import authorised_scouts
 from scout_ollama.errors import Trouble
 from scout_ollama.facts import Sections
 from scout_ollama.hints import on
 from scout_ollama.inventory import Host, OllamaCluster, Site
-from scout_ollama.proving import authorised_scouts
 from scout_ollama.sizes import counted
 from scout_ollama.status.cells import broken, ok, unknown, warn
 from scout_ollama.status.document import Cell, EndpointStatus

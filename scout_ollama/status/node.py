@@ -93,8 +93,8 @@ class Judge:
             how = self.now.k3s.text.strip().splitlines()[:1] or ["not installed"]
             look = "sudo systemctl start k3s; sudo journalctl -u k3s -n 50 --no-pager"
             return broken("stopped", "K3s does not run", why=f"its service is {how[0]}", next=on(self.host, look))
-        if self.now.kubectl and self.now.objects is None:
-            why = (self.now.kubectl.text.strip().splitlines() or ["kubectl said nothing"])[-1]
+        if self.now.api and not self.now.api.ok:
+            why = (self.now.api.text.strip().splitlines() or ["kubectl said nothing"])[-1]
             look = "sudo k3s kubectl get nodes; sudo journalctl -u k3s -n 50 --no-pager"
             return broken("API silent", "its Kubernetes API does not answer", why=why, next=on(self.host, look))
         return self._in_cluster()

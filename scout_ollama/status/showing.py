@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -14,7 +15,6 @@ from scout_ollama.inventory import Site
 from scout_ollama.open_webui.session import Session
 from scout_ollama.status import facts
 from scout_ollama.status.document import SiteStatus
-from scout_ollama.status.site import judge
 
 EVERY_SECONDS = 5.0
 """How long a reading stands before the next one is taken."""
@@ -29,11 +29,15 @@ def show(site: Site, selector: str, *, as_json: bool, watch: bool, html: str) ->
     if watch and as_json:
         raise Trouble("--watch is for people", why="a program takes a reading when it wants one", next="leave one out")
     hosts = site.select(selector)
+    threading.Thread(target=_load, daemon=True).start()
     sessions = {name: Session() for name in site.clusters}
     with Fleet(site) as fleet:
 
         def read() -> SiteStatus:
-            status = judge(site, hosts, facts.read(site, hosts, fleet, sessions))
+            found = facts.read(site, hosts, fleet, sessions)
+            from scout_ollama.status.site import judge
+
+            status = judge(site, hosts, found)
             if html:
                 _write_page(status, Path(html), EVERY_SECONDS if watch else None)
             return status
@@ -48,6 +52,11 @@ def show(site: Site, selector: str, *, as_json: bool, watch: bool, html: str) ->
         if status.problems:
             report.print_text(table.problems(status), soft_wrap=True)
     return 1 if status.state == "broken" else 0
+
+
+def _load() -> None:
+    """Import what judges and shows: it takes a while, in which the hosts are at work."""
+    from scout_ollama.status import site, table  # noqa: F401
 
 
 def _watched(read: Callable[[], SiteStatus]) -> SiteStatus:

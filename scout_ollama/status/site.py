@@ -73,8 +73,7 @@ def _kept(facts: SiteFacts, cluster: Cluster) -> Kept | None:
 
 def _scout(site: Site, scout: ScoutCluster, nodes: Iterable[NodeStatus], facts: SiteFacts) -> ScoutStatus:
     shared = site.ollama_cluster_of(scout)
-    server = facts.hosts.get(scout.servers[0])
-    looked = server.open_webui if server else None
+    looked = facts.open_webuis.get(scout.servers[0])
     return ScoutStatus(
         mode=scout.ollama_mode,
         uses=shared.name if shared else None,

@@ -4,6 +4,8 @@
 # spaces, so that no output can be taken for a heading. Standard error is shown only when the command failed.
 # shellcheck shell=sh
 set -u
+emit_newline='
+'
 emit_errors=$(mktemp)
 trap 'rm -f "$emit_errors"' EXIT
 
@@ -13,6 +15,11 @@ emit() {
     emit_output=$("$@" 2>"$emit_errors")
     emit_status=$?
     printf '%s %s\n' "$emit_name" "$emit_status"
-    [ -z "$emit_output" ] || printf '%s\n' "$emit_output" | sed 's/^/  /'
-    [ "$emit_status" -eq 0 ] || sed 's/^/  /' "$emit_errors"
+    # Most say one line or nothing, which takes no process to indent.
+    case $emit_output in
+    '') ;;
+    *"$emit_newline"*) printf '%s\n' "$emit_output" | sed 's/^/  /' ;;
+    *) printf '  %s\n' "$emit_output" ;;
+    esac
+    if [ "$emit_status" -ne 0 ] && [ -s "$emit_errors" ]; then sed 's/^/  /' "$emit_errors"; fi
 }

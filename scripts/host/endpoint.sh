@@ -14,9 +14,11 @@ ask() {
         curl "$@"
     fi
 }
+# Of what s_client says, the certificate; it fails when there is none.
 certificate() {
-    timeout 5 openssl s_client -connect "$1:443" -servername "$hostname" </dev/null 2>/dev/null |
-        openssl x509 -outform PEM
+    set -- "$(timeout 5 openssl s_client -connect "$1:443" -servername "$hostname" </dev/null 2>/dev/null |
+        sed -n '/^-----BEGIN CERTIFICATE/,/^-----END CERTIFICATE/p')"
+    [ -n "$1" ] && printf '%s\n' "$1"
 }
 # What an unauthorised client would do: no certificate is verified, and no proxy gets between.
 # Prints the body, then a line with the status, the seconds until connected (0 if it never was) and the type of the body.

@@ -1,12 +1,15 @@
 #!/bin/sh
-# What there is of Open WebUI and of an Ollama beside it, read-only. Needs emit.sh in front, and root.
-# Arguments: NAMESPACE of Open WebUI; RECORDS directory of what was there before.
-# shellcheck disable=SC2317  # functions are called through emit
+# What there is of Open WebUI and of an Ollama beside it, read-only. Needs emit.sh and together.sh in front, and root.
+# Arguments, taken away from those of a script behind this one: NAMESPACE of Open WebUI; RECORDS directory of what was there
+# before; "around" to be told of volumes and of others that have an Ollama's URL too, or "".
+# shellcheck disable=SC2317  # functions are called through begin
 namespace=$1
 records=$2
+around=$3
+shift 3
 
 kubectl() { k3s kubectl --request-timeout=20s "$@"; }
-objects() {
+open_webui() {
     kubectl get statefulsets,deployments,daemonsets,pods,services,persistentvolumeclaims \
         --namespace "$namespace" --show-managed-fields --output json
 }
@@ -25,7 +28,9 @@ consumers() {
 newest() { find "$records" -name '[1-9]*.json' -printf '%f\n' 2>/dev/null | sort -n | tail -n 1; }
 record() { [ -z "$(newest)" ] || cat "$records/$(newest)"; }
 
-emit objects objects
-emit volumes kubectl get persistentvolumes --output json
-emit consumers consumers
-emit record record
+begin open-webui open_webui
+begin record record
+if [ -n "$around" ]; then
+    begin volumes kubectl get persistentvolumes --output json
+    begin consumers consumers
+fi

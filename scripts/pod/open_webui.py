@@ -122,8 +122,8 @@ def by_url(connection: Json) -> Json:
     return {url: configs.get(str(at), configs.get(url, {})) for at, url in enumerate(urls)}
 
 
-def facts(session: Session, _ask: Json) -> Json:
-    """What Open WebUI itself says of its configuration."""
+def facts(session: Session, ask: Json) -> Json:
+    """What Open WebUI itself says of its configuration, and whether it reaches the Ollama at the URL in `reach`."""
     version = send("/api/version")[1].get("version", "")
     if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < (0, 10):
         return {"version": version}
@@ -133,7 +133,14 @@ def facts(session: Session, _ask: Json) -> Json:
     presets = found.pop("presets")
     slim = [{name: p.get(name) for name in ("id", "base_model_id", "is_active")} for p in presets]
     environment = {name: value for name, value in os.environ.items() if name.startswith(NAMED)}
-    return dict(found, version=version, presets=slim, environment=redacted_configs(environment))
+    reached = reach(session, found["connection"], ask.get("reach"))
+    return dict(found, version=version, presets=slim, environment=redacted_configs(environment), reached=reached)
+
+
+def reach(session: Session, connection: Json, url: str | None) -> Json | None:
+    """What the Ollama at a URL says of its version, through Open WebUI; None if there is no such connection in use."""
+    urls = connection["OLLAMA_BASE_URLS"] or [] if connection["ENABLE_OLLAMA_API"] else []
+    return call(session, {"path": f"/ollama/api/version/{urls.index(url)}"}) if url in urls else None
 
 
 def redacted_configs(environment: Json) -> Json:

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scout_ollama.errors import Trouble
-from scout_ollama.gpu_operator import Chart, archive, chart
+from scout_ollama.gpu_operator import archive, chart
+from scout_ollama.gpu_operator.chart import Chart
 from tests.gpu_operator import charts
 
 WHOLE = charts.chart()

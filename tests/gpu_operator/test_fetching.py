@@ -21,9 +21,9 @@ import pytest
 from lab.certificates import Authority
 from scout_ollama import downloading
 from scout_ollama.errors import Trouble
-from scout_ollama.gpu_operator import fetch, verified
 from scout_ollama.gpu_operator.chart import MAX_PACKED
-from scout_ollama.gpu_operator.locked import record
+from scout_ollama.gpu_operator.fetching import fetch
+from scout_ollama.gpu_operator.locked import record, verified
 from scout_ollama.inventory import OllamaCluster, Site, load_site
 from tests.gpu_operator import charts
 from tests.test_cli import typed

@@ -12,8 +12,9 @@ import jsonschema
 import pytest
 
 from scout_ollama import results
-from scout_ollama.gpu_operator.image_list import in_harbor, of_cluster
+from scout_ollama.gpu_operator.image_list import of_cluster
 from scout_ollama.gpu_operator.locked import record
+from scout_ollama.gpu_operator.mirrored import in_harbor
 from scout_ollama.inventory import Harbor, load_site
 from tests.gpu_operator import charts
 from tests.test_cli import edit, typed

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from scout_ollama.gpu_operator import Chart, images, value_changes
-from scout_ollama.gpu_operator.chart import parsed
+from scout_ollama.gpu_operator.chart import Chart, parsed
+from scout_ollama.gpu_operator.comparing import value_changes
+from scout_ollama.gpu_operator.images import images
 from tests.gpu_operator import charts
 
 HOST = {"driver": {"enabled": False}, "toolkit": {"enabled": False}, "dcgmExporter": {"enabled": False}}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scout_ollama.errors import Trouble
-from scout_ollama.gpu_operator import Chart, verified
-from scout_ollama.gpu_operator.locked import record, sum_of
+from scout_ollama.gpu_operator.chart import Chart
+from scout_ollama.gpu_operator.locked import record, sum_of, verified
 from scout_ollama.inventory import OllamaCluster, load_site
 from tests.gpu_operator import charts
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from scout_ollama import gpu_operator
 from scout_ollama.facts import ClusterFacts
 from scout_ollama.gpu_operator import release
+from scout_ollama.gpu_operator.chart import read
+from scout_ollama.gpu_operator.objects import objects
 from scout_ollama.gpu_operator.release import Release
+from scout_ollama.gpu_operator.values import values
 from scout_ollama.inventory import OllamaCluster, load_site
 from scout_ollama.manifests import KubeObject, key_of
 from tests.gpu_operator import charts
@@ -24,10 +26,10 @@ def wanted(directory: Path, version: str = charts.VERSION, **settings: Any) -> R
     file = directory / f"{version}.tgz"
     newer = {**charts.VALUES, "devicePlugin": {**charts.VALUES["devicePlugin"], "version": "v0.20.0"}}
     file.write_bytes(charts.chart(version, charts.VALUES if version == charts.VERSION else newer))
-    chart, phi = gpu_operator.read(file), SITE.clusters["phi"]
+    chart, phi = read(file), SITE.clusters["phi"]
     assert isinstance(phi, OllamaCluster)
     cluster = phi.model_copy(update={"gpu_operator": phi.gpu_operator.model_copy(update=settings)})
-    return Release(chart, gpu_operator.values(cluster), gpu_operator.objects(SITE, cluster, chart))
+    return Release(chart, values(cluster), objects(SITE, cluster, chart))
 
 
 def facts(live: Release | None, would_be: Release) -> ClusterFacts:

@@ -15,12 +15,19 @@ THREE = Host(name="phi-gpu-3", address="192.0.2.13", roles=frozenset({"gpu"}), g
 
 
 def answer(call: Call, said: dict[str, str]) -> str:
-    """What try-gpus prints of the pods on these nodes: the phase in the first line, the log below it."""
+    """What try-gpus prints of the pods on these nodes: the phase in the first line, the log below it.
+
+    Of one that is ``Pending for`` other pods, those too.
+    """
     names = {node: next(name for name in call.args if name.startswith(f"try-gpus-{node}-")) for node in said}
-    return "".join(
-        f"{names[node]}.phase 0\n  {phase}\n{names[node]}.log 0\n" + "".join(f"  {line}\n" for line in log)
-        for node, (phase, *log) in ((node, text.splitlines()) for node, text in said.items())
-    )
+    printed = ""
+    for node, text in said.items():
+        first, *log = text.splitlines()
+        phase, _, holders = first.partition(" for ")
+        printed += f"{names[node]}.phase 0\n  {phase}\n"
+        printed += f"{names[node]}.holders 0\n  {holders}\n" if holders else ""
+        printed += f"{names[node]}.log 0\n" + "".join(f"  {line}\n" for line in log)
+    return printed
 
 
 def tried(**said: str) -> tuple[list[tuple[str, str]], Call]:
@@ -61,6 +68,14 @@ def test_a_pod_that_does_not_is_its_hosts_trouble_and_no_other_hosts(said: str, 
     with pytest.raises(HostTroubles) as failed:
         tried(phi_gpu_1=gpus(1), gpu_three=said)
     assert {host: trouble.what for host, trouble in failed.value.troubles.items()} == {"phi-gpu-3": what}
+
+
+def test_where_another_pod_has_the_gpus_it_is_told_and_nothing_is_wrong() -> None:
+    told, _ = tried(phi_gpu_1=gpus(1), gpu_three="Pending for ollama/ollama-x7k2p")
+    assert told == [
+        ("phi-gpu-1", "a pod of Ollama's image sees 1 GPU"),
+        ("phi-gpu-3", "its GPUs are not tried: ollama/ollama-x7k2p has them"),
+    ]
 
 
 def test_a_pod_of_which_nothing_is_heard_has_not_seen_anything() -> None:

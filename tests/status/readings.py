@@ -15,6 +15,7 @@ from scout_ollama.facts import Section, Sections, Space
 from scout_ollama.inventory import Host, Site
 from scout_ollama.manifests import KubeObject, settings
 from scout_ollama.models import wanted
+from scout_ollama.open_webui.looking import Looked
 from scout_ollama.state import Holding, State
 from scout_ollama.status.document import SiteStatus
 from scout_ollama.status.facts import HostNow, SiteFacts
@@ -39,10 +40,11 @@ class Reading:
         self.ollamas = {name: ollama(site) for name in NODES}
         pem = (site.root / "secrets/phi.crt").read_text()
         self.endpoints = {ASKER: endpoint(pem), OTHER: endpoint(pem)}
+        self.open_webuis: dict[str, Looked | Trouble] = {}
 
     def _host(self, host: Host) -> HostNow:
         objects = tuple(self.objects) if host.cluster == "phi" else (node(host.name),)
-        now = HostNow(k3s=Section(0, "active"), kubectl=Section(0, ""), objects=objects, kept=kept(self.now))
+        now = HostNow(k3s=Section(0, "active"), api=Section(0, ""), objects=objects, kept=kept(self.now))
         if not host.gpus:
             return replace(now, store=Space(500, 1000) if host.cluster == "staging" else None)
         return replace(now, store=Space(500, 1000), gpus=Section(0, ""), gpu_memory=((1 << 30, 80 << 30),))
@@ -69,12 +71,12 @@ class Reading:
     def lose(self, host: str, trouble: Trouble = SILENT) -> None:
         """Have a host not answer."""
         self.troubles[host] = trouble
-        for said in (self.hosts, self.ollamas, self.endpoints):
+        for said in (self.hosts, self.ollamas, self.endpoints, self.open_webuis):
             said.pop(host, None)
 
     def judged(self, selected: str = SELECTED) -> SiteStatus:
         """Return what is made of it."""
-        facts = SiteFacts(self.now, 1.2, self.hosts, self.troubles, self.ollamas, self.endpoints)
+        facts = SiteFacts(self.now, 1.2, self.hosts, self.troubles, self.ollamas, self.endpoints, self.open_webuis)
         return judge(self.site, self.site.select(selected), facts)
 
 

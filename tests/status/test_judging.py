@@ -54,7 +54,7 @@ def test_a_site_that_is_well_has_nothing_to_tell(reading: Reading) -> None:
 
 
 def stops(reading: Reading, host: str) -> None:
-    reading.change(host, k3s=Section(3, "inactive"), kubectl=Section(1, "refused"), objects=None)
+    reading.change(host, k3s=Section(3, "inactive"), api=Section(1, "refused"), objects=None)
 
 
 def other_version(reading: Reading) -> None:
@@ -100,7 +100,7 @@ def partly(reading: Reading) -> None:
     [
         (lambda r: stops(r, TWO), "broken", "K3s does not run", "its service is inactive", "systemctl start k3s"),
         (
-            lambda r: r.change(TWO, kubectl=Section(1, "a\nThe connection was refused"), objects=None),
+            lambda r: r.change(TWO, api=Section(1, "a\nThe connection was refused"), objects=None),
             "broken",
             "its Kubernetes API does not answer",
             "The connection was refused",
@@ -349,7 +349,7 @@ def test_a_part_of_the_site_tells_of_that_part(reading: Reading) -> None:
 def test_what_open_webui_says_itself_is_shown(
     looked: Looked | Trouble, state: str, text: str, url: str | None, reading: Reading
 ) -> None:
-    reading.change("scout-prod-1", open_webui=looked)
+    reading.open_webuis["scout-prod-1"] = looked
     (cluster,) = [found for found in reading.judged().clusters if found.cluster == "scout-prod"]
     assert cluster.scout
     assert cluster.scout.open_webui
