@@ -75,7 +75,8 @@ class Containers:
     def _create(self, engine: Any, image: str, name: str) -> Any:
         record, lab = self._record, _resource(self._record.name)
         address = record.address(name)
-        inference = [f"{record.inference}:/opt/lab/inference:ro"] if record.inference else []
+        programs = {"inference": record.inference, "kubernetes": record.kubernetes}
+        real = [f"{directory}:/opt/lab/{name}:ro" for name, directory in programs.items() if directory]
         container = engine.containers.create(
             image,
             ["/usr/bin/tini", "-g", "--", "/opt/lab/src/lab/host/container", address],
@@ -86,7 +87,7 @@ class Containers:
             network=lab,
             networking_config={lab: engine.api.create_endpoint_config(ipv4_address=address)},
             ports={"22/tcp": ("127.0.0.1", record.ports[name])} if name in record.ports else {},
-            volumes=[f"{paths.PACKAGE}:/opt/lab/src/lab:ro", f"{lab}:/opt/lab/nfs", *inference],
+            volumes=[f"{paths.PACKAGE}:/opt/lab/src/lab:ro", f"{lab}:/opt/lab/nfs", *real],
             tmpfs={"/run": "mode=755,exec", "/tmp": "mode=1777,exec"},  # noqa: S108  the host's own
             # What root of a K3s host does: networks, mounts, namespaces. Unlike privileged, it has no devices.
             cap_add=["NET_ADMIN", "SYS_ADMIN", "SYS_BOOT", "SYS_PTRACE"],

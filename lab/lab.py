@@ -1,11 +1,13 @@
 """A lab: some hosts on this machine and the inventory that describes them."""
 
+import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from lab import contents, record, site
@@ -18,6 +20,7 @@ from lab.standins import gemma
 from lab.topology import DEFAULT_TOPOLOGY, ClusterSpec, HostSpec, Topology, placed
 from scout_ollama.errors import Trouble
 
+KUBERNETES, K3S = "SCOUT_LAB_KUBERNETES", "SCOUT_LAB_K3S"
 _KUBECONFIG = "/etc/rancher/k3s/k3s.yaml"  # of every server, once its API answers
 _SEED_HARBOR = "lab.standins.harbor", "seed"
 _SEED_REGISTRY = ("lab.standins.model_registry",)
@@ -45,14 +48,20 @@ class Lab:
 
         Without ``k3s`` the hosts have SSH and nothing else. ``engine`` is what hosts are made of, ``namespaces`` or
         ``containers``; by default the first that this machine and user can have. With ``inference``, the directory of
-        the real model, the registry and the clusters' inventory have it, and the hosts can run it.
+        the real model, the registry and the clusters' inventory have it, and the hosts can run it. Clusters have
+        Kubernetes' own control plane where ``SCOUT_LAB_KUBERNETES`` names what ``scripts/build-kubernetes`` made, and
+        that of a real K3s where ``SCOUT_LAB_K3S`` names its program.
         """
         if not re.fullmatch(r"[a-z0-9][-a-z0-9]{0,30}", name):
             raise Trouble(f"{name!r} cannot name a lab", why="a name is lowercase letters, digits and '-', at most 31")
         kind = choose(engine)
-        new = Record(name, kind.name, 0, hosts, k3s, secrets.token_hex(16), {}, str(inference or ""))
+        token, real = secrets.token_hex(16), str(inference or "")
+        program = os.environ.get(K3S, "")
+        new = Record(name, kind.name, 0, hosts, k3s, token, {}, real, os.environ.get(KUBERNETES, ""))
         new.claim()
         try:
+            if program:
+                new = replace(new, kubernetes=str(_copy_k3s(Path(program), new.directory / "kubernetes")))
             new = kind.reserve(new)
             new.save()
             _write_files(new)
@@ -116,6 +125,14 @@ class Lab:
         first = (next(host for host in cluster.hosts if "server" in host.roles) for cluster in self._record.topology)
         return [self.host(server.name) for server in first]
 
+    @property
+    def _with_traefik(self) -> list[LabHost]:
+        return [
+            server
+            for server, cluster in zip(self.servers, self._record.topology, strict=False)
+            if cluster.kind != "staging"
+        ]
+
     def host(self, name: str) -> LabHost:
         """The host ``name``. Raises ``Trouble`` if the lab has no such host."""
         if name not in self._record.hosts:
@@ -123,13 +140,14 @@ class Lab:
         return self._engine.host(name)
 
     def up(self) -> None:
-        """Start every host; returns when all answer to SSH, have started their units and K3s, and have what they serve.
+        """Start every host; returns when all answer to SSH, have started their units and K3s, and serve what they have.
 
         Raises ``Trouble`` with what a host said on its console when it does not start.
         """
         self._engine.up()
         with ThreadPoolExecutor(max_workers=4) as pool:
             list(pool.map(self._ready, placed(self._record.topology)))
+            list(pool.map(_wait_for_traefik, self._with_traefik))
 
     def down(self) -> None:
         """End everything that belongs to the lab and forget it, also when it is half made or has crashed."""
@@ -163,8 +181,24 @@ class Lab:
                 host.run_module(*_SEED_REGISTRY, gemma.NAME)
 
 
+def _copy_k3s(program: Path, directory: Path) -> Path:
+    """A directory with nothing but it, as hosts see it; called kubectl it is kubectl."""
+    if not os.access(program, os.X_OK):
+        raise Trouble(f"{program} is not a program", why=f"{K3S} names it", next=f"unset {K3S}")
+    directory.mkdir()
+    shutil.copy(program, directory / "k3s")
+    (directory / "kubectl").symlink_to("k3s")
+    return directory
+
+
 def _make_store(host: LabHost, directory: str) -> None:
     host.run(["mkdir", "-p", f"{directory}/blobs", f"{directory}/manifests"])
+
+
+def _wait_for_traefik(server: LabHost) -> None:
+    """K3s makes its Deployment once the cluster is there, and is up without it."""
+    argv = ["k3s", "kubectl", "-n", "kube-system", "wait", "--for=condition=Available", "deployment/traefik"]
+    server.wait_for(lambda: server.run(argv, check=False).returncode == 0)
 
 
 def _write_files(new: Record) -> None:

@@ -11,6 +11,7 @@ from scout_ollama.errors import Trouble
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"HOME": "/root", "LANG": "C.UTF-8", "PATH": PATH}
+WAIT_SECONDS = 120  # what k3s.service is given to start
 
 
 class LabHost(ABC):
@@ -115,12 +116,13 @@ class LabHost(ABC):
 
     def wait_for_file(self, path: str) -> None:
         """Return when there is a file of that name on the host."""
-        self.wait_for(lambda: self.run(["test", "-e", path], check=False).returncode == 0)
+        self.wait_for(lambda: self.run(["test", "-e", path], check=False).returncode == 0, self._units)
 
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Return when ``condition`` holds. Raises ``Trouble`` with the host's console if it does not in time."""
-        if not holds_in_time(condition):
-            raise Trouble("the lab host does not get where it should", host=self.name, why=self.console())
+    def wait_for(self, condition: Callable[[], bool], story: Callable[[], str] | None = None) -> None:
+        """Return when ``condition`` holds. Raises ``Trouble`` with the story, or the host's console, if not in time."""
+        if not holds_in_time(condition, WAIT_SECONDS):
+            told = story or self.console
+            raise Trouble("the lab host does not get where it should", host=self.name, why=told())
 
     def answers(self) -> bool:
         """Whether sshd greets whoever connects."""
@@ -129,6 +131,10 @@ class LabHost(ABC):
                 return connection.recv(4) == b"SSH-"
         except OSError:
             return False
+
+    def _units(self) -> str:
+        """How far its units are: the end of each one's journal, and what runs."""
+        return self.run(["sh", "-c", "tail -n 5 /var/log/journal/*; ps -eo etimes,stat,args"], check=False).stdout
 
     def _is_rebooted(self, before: str) -> bool:
         try:

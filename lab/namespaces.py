@@ -182,7 +182,8 @@ class NamespaceHost(LabHost):
         """Switch the host on without waiting for it; its disk is made if it has none yet."""
         record = self._switch.record
         script = [_SCRIPTS / "power", self.name, self.address, rootfs.directory(), paths.PACKAGE]
-        real = [record.inference, open_webui.directory() if record.has_open_webui(self.name) else ""]
+        web = open_webui.directory() if record.has_open_webui(self.name) else ""
+        real = [record.inference, web, record.kubernetes]
         self._switch.run(["setsid", "--fork", *map(str, [*script, record.files(self.name), _DISK_SIZE, *real])])
 
     def power_off(self) -> None:

@@ -21,7 +21,8 @@ class Record:
 
     ``network`` is the third number of the addresses 198.18.N.0/24 (RFC 2544, set aside for benchmarks), 0 as long as
     none is reserved.
-    ``inference`` is the directory of the real model that its hosts see, empty if they have none.
+    ``inference`` is the directory of the real model that its hosts see, empty if they have none; ``kubernetes`` that of
+    Kubernetes' own control plane.
     ``ports`` says where on 127.0.0.1 the machine reaches each host's sshd, if not at the host's own address.
     """
 
@@ -33,6 +34,7 @@ class Record:
     token: str = field(repr=False)
     ports: dict[str, int]
     inference: str = ""
+    kubernetes: str = ""
 
     @property
     def directory(self) -> Path:

@@ -13,6 +13,7 @@ from lab.labhost import LabHost
 _LIST_FILES = ("python3", "-I", "-B", "/opt/lab/src/lab/host/list_files.py")
 # Paths, with what is below them, that change by themselves or are not the host's own.
 _STORE = "/var/lib/rancher/k3s/server/objects.sqlite"
+_CONTROL_PLANE = "/var/lib/rancher/k3s/server/control-plane"
 _LEFT_OUT = {
     "/proc": "the kernel's",
     "/sys": "the kernel's",
@@ -26,7 +27,9 @@ _LEFT_OUT = {
     "/var/log/journal": "what units say",
     "/var/log/pods": "what pods say",
     **dict.fromkeys(("/var/log/btmp", "/var/log/lastlog", "/var/log/wtmp"), "who logged in or failed to"),
-    **dict.fromkeys((_STORE, f"{_STORE}-shm", f"{_STORE}-wal"), "the API's store: its objects are looked at instead"),
+    **dict.fromkeys(
+        (_STORE, f"{_STORE}-shm", f"{_STORE}-wal", _CONTROL_PLANE), "the API's store: its objects are looked at instead"
+    ),
 }
 _KINDS_LEFT_OUT = {
     "events": "the cluster's log",

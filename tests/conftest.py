@@ -14,8 +14,9 @@ hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--open-webui``: also what needs the real Open WebUI; it must be installed then. The others: tests/faults."""
+    """``--open-webui``: also what needs the real Open WebUI, which is installed then. The last three: tests/faults."""
     parser.addoption("--open-webui", action="store_true", help="also against the real Open WebUI")
+    parser.addoption("--kubernetes", action="store_true", help="journeys with Kubernetes' own control plane")
     parser.addoption("--faults", type=int, help="how many faults to play")
     parser.addoption("--seed", type=int, default=randrange(10**6), help="what they follow from")  # noqa: S311
     parser.addoption("--step", type=int, help="the one step of the seed to play")
@@ -27,19 +28,28 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without it, what needs it is skipped, and says so."""
-    if not config.getoption("--open-webui"):
-        skip = pytest.mark.skip(reason="without the real Open WebUI: scripts/test --open-webui")
-        for item in items:
-            if item.get_closest_marker("open_webui"):
-                item.add_marker(skip)
+    """What needs something that is not asked for is skipped, and says so."""
+    for marker, option, what in (
+        ("open_webui", "--open-webui", "the real Open WebUI"),
+        ("kubernetes", "--kubernetes", "Kubernetes' own control plane"),
+    ):
+        if not config.getoption(option):
+            skip = pytest.mark.skip(reason=f"without {what}: scripts/test {option}")
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(skip)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly that the real Open WebUI was asked for and could not be had."""
-    if why := os.environ.get("SCOUT_WITHOUT_OPEN_WEBUI"):
-        terminalreporter.section("NOTHING WAS TRIED AGAINST THE REAL OPEN WEBUI", red=True, bold=True)
-        terminalreporter.write_line(why)
+    """Say loudly what was asked for and could not be had."""
+    missing = {
+        "SCOUT_WITHOUT_OPEN_WEBUI": "NOTHING WAS TRIED AGAINST THE REAL OPEN WEBUI",
+        "SCOUT_WITHOUT_KUBERNETES": "NO JOURNEY WAS MADE WITH KUBERNETES' OWN CONTROL PLANE",
+    }
+    for variable, what in missing.items():
+        if why := os.environ.get(variable):
+            terminalreporter.section(what, red=True, bold=True)
+            terminalreporter.write_line(why)
 
 
 @pytest.fixture(autouse=True)

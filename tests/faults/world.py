@@ -25,7 +25,7 @@ URL = "https://ollama.phi.example.edu"
 OPEN_WEBUI = OpenWebUi()
 SECONDS = 120
 ENDS_SECONDS = 720
-"""Longer than the longest that a command waits for a host that is away: ten minutes, for a pod to be restarted."""
+"""Longer than the longest that a command waits for a host that is away: ten minutes, for a GPU to be tried."""
 
 TOPOLOGY = (
     ClusterSpec(

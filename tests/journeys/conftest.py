@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from lab.certificates import Authority
-from lab.lab import Lab
+from lab.lab import K3S, KUBERNETES, Lab
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import load_site
 from tests import addresses
@@ -100,9 +100,15 @@ class Operator:
         self.machine = machine
 
     def inv(self, *words: str) -> Said:
-        """Type a command and wait for its end."""
-        done = subprocess.run(**self._process(words), capture_output=True, timeout=SECONDS, check=False)
-        return Said(done.returncode, done.stdout, done.stderr)
+        """Type a command and wait for its end. Fails with what it said so far when that does not come."""
+        process = subprocess.Popen(**self._process(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            out, err = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            pytest.fail(f"inv {' '.join(words)} has no end after {SECONDS} s:\n{out}\n{err}")
+        return Said(process.returncode, out, err)
 
     @contextmanager
     def typing(self, *words: str) -> Iterator[subprocess.Popen[str]]:
@@ -160,6 +166,16 @@ def signals_work() -> None:
     """A shell starts what runs in the background with SIGINT ignored, nohup with SIGHUP; ``inv`` would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kubernetes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With ``--kubernetes`` every lab's clusters have its own control plane, the demo's too."""
+    with pytest.MonkeyPatch.context() as environment:
+        if request.config.getoption("--kubernetes") and not os.environ.get(K3S):
+            built = subprocess.run([ROOT / "scripts/build-kubernetes"], stdout=subprocess.PIPE, text=True, check=True)
+            environment.setenv(KUBERNETES, built.stdout.strip())
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -39,8 +39,10 @@ VAULT = "secrets/vault.yaml"
 REGISTRIES = "/etc/rancher/k3s/registries.yaml"
 # What K3s makes of it at its start: containerd's configuration, and what the stand-in remembers of the file.
 RENDERED = {"/var/lib/rancher/k3s/agent/etc/containerd/config.toml", "/run/k3s/containerd/registries.yaml"}
+# Where the Kubernetes API keeps its objects, the Secret among them; the last is that of its own control plane.
 OBJECTS = (
-    "/var/lib/rancher/k3s/server/objects.sqlite"  # where the Kubernetes API keeps its objects, the Secret among them
+    "/var/lib/rancher/k3s/server/objects.sqlite",
+    "/var/lib/rancher/k3s/server/control-plane/etcd/data/member/",
 )
 REVISIONS = "/var/lib/scout-ollama/revisions/"  # what a rollback goes back to
 HARBOR_USERS = "/etc/lab/harbor-users"
@@ -340,7 +342,7 @@ def test_11_no_host_has_the_key_but_as_the_tls_secret_in_the_api_and_in_the_kept
     assert run.deploy.status == 0, run.deploy.err
     found = files_of_host_with(lab, host, key)
     assert bool(found) == (host == "phi-gpu-1")
-    assert all(path.startswith((OBJECTS, REVISIONS)) for path in found), found
+    assert all(path.startswith((*OBJECTS, REVISIONS)) for path in found), found
     modes = lab.host(host).run(["stat", "--format=%a %U:%G", "/etc/lab/token", *found]).stdout
     assert set(modes.splitlines()) == {"600 root:root"}
 

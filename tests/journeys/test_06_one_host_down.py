@@ -38,7 +38,7 @@ def test_1_a_pod_that_cannot_be_made_is_told_with_the_clusters_own_words(operato
     operator.edit("phi", lambda phi: phi["ollama"].update(runtime_class="absent"))
     said = operator.deploy()
     assert said.status == 1
-    assert "phi-gpu-1: its Ollama pod is not ready: no pod can be made" in said.err
+    assert re.search(r"^phi-gpu-\d: its Ollama pod is not ready: no pod can be made", said.err, re.MULTILINE), said.err
     assert 'RuntimeClass "absent" not found' in said.err
 
 

@@ -222,6 +222,22 @@ def test_a_restart_stops_where_a_pod_does_not_come_back(lab: Lab, deployed: Oper
     kubectl(lab, "rollout", "status", "daemonset/ollama", "-n", "ollama", "--timeout=120s")
 
 
+def test_a_restart_on_a_node_that_went_away_is_told_in_time(lab: Lab, deployed: Operator) -> None:
+    """Its pod stays where it is until the node is back: there is no use in waiting for a new one."""
+    lab.host("phi-gpu-3").cut()
+    try:
+        kubectl(lab, "wait", "--for=condition=Ready=Unknown", "node/phi-gpu-3", "--timeout=60s")
+        said = deployed.inv("restart-ollama", "--hosts", "phi:gpu-3", *WHY)
+    finally:
+        lab.host("phi-gpu-3").restore()
+    assert_told(said, "phi-gpu-3", "its Ollama pod is not ready: its node is not ready", next="describe pods")
+    kubectl(lab, "wait", "--for=condition=Ready", "node/phi-gpu-3", "--timeout=60s")
+    going = ("get", "pods", "-n", "ollama", "-o", "jsonpath={.items[*].metadata.deletionTimestamp}")
+    lab.host("phi-gpu-1").wait_for(lambda: not kubectl(lab, *going))
+    lab.host("phi-gpu-1").wait_for(lambda: serving(lab) == set(GPU_HOSTS))
+    kubectl(lab, "rollout", "status", "daemonset/ollama", "-n", "ollama", "--timeout=120s")
+
+
 # -- the certificate
 
 

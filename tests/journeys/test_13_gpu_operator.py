@@ -322,7 +322,23 @@ def test_20_after_a_reboot_it_is_proved_again(lab: Lab, operator: Operator) -> N
     assert allocatable(lab)[THREE] == "1"
 
 
-def test_21_another_operator_is_not_fought_with(lab: Lab, operator: Operator) -> None:
+def test_21_gpus_that_another_pod_will_have_are_neither_tried_nor_waited_for(lab: Lab, operator: Operator) -> None:
+    """As after a reboot, where Ollama's own pod may come first; this one has its GPU and never runs."""
+    container = {"name": "none", "image": "registry.example.edu/none", "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    spec = {"nodeSelector": {"kubernetes.io/hostname": TWO}, "containers": [container]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "first", "namespace": "default"}, "spec": spec}
+    kubectl(lab, "apply", "-f", "-", stdin=json.dumps(pod))
+    kubectl(lab, "wait", "-n", "default", "--for=condition=PodScheduled", "pod/first", "--timeout=60s")
+    operator.edit("phi", values(gfd={"resources": {}}))
+    said = operator.inv(*INSTALL, "--yes")
+    kubectl(lab, "delete", "pod", "-n", "default", "first")
+    assert said.status == 0, said.err
+    assert re.search(rf"^{TWO} +its GPUs are not tried: default/first has them$", said.err, re.MULTILINE), said.err
+    for host in (ONE, THREE):
+        assert re.search(rf"^{host} +a pod of Ollama's image sees 1 GPU$", said.err, re.MULTILINE), said.err
+
+
+def test_22_another_operator_is_not_fought_with(lab: Lab, operator: Operator) -> None:
     labels = {"app": "gpu-operator", "app.kubernetes.io/component": "gpu-operator"}
     container = {"name": "op", "image": "docker.io/library/busybox:1.36"}
     other = {
@@ -344,7 +360,7 @@ def test_21_another_operator_is_not_fought_with(lab: Lab, operator: Operator) ->
     assert "helm uninstall RELEASE --namespace default" in said.err
 
 
-def test_22_ollama_is_deployed_onto_these_gpus_and_then_asked_what_it_sees(lab: Lab, operator: Operator) -> None:
+def test_23_ollama_is_deployed_onto_these_gpus_and_then_asked_what_it_sees(lab: Lab, operator: Operator) -> None:
     said = operator.deploy()
     assert said.status == 0, said.err
     for host in HOSTS:
@@ -366,7 +382,7 @@ def newer(operator: Operator) -> Operator:
     return operator
 
 
-def test_23_an_upgrade_shows_first_what_will_differ_and_what_is_held(lab: Lab, newer: Operator) -> None:
+def test_24_an_upgrade_shows_first_what_will_differ_and_what_is_held(lab: Lab, newer: Operator) -> None:
     said = newer.inv(*INSTALL, "--plan")
     assert said.status == 2
     assert "~ chart gpu-operator: v25.10.1 → v26.7.0" in said.err
@@ -377,7 +393,7 @@ def test_23_an_upgrade_shows_first_what_will_differ_and_what_is_held(lab: Lab, n
     assert allocatable(lab) == dict.fromkeys(HOSTS, "1")
 
 
-def test_24_an_upgrade_that_fails_takes_nothing_away_that_worked(lab: Lab, newer: Operator) -> None:
+def test_25_an_upgrade_that_fails_takes_nothing_away_that_worked(lab: Lab, newer: Operator) -> None:
     pods = kubectl(lab, "get", "pods", "-n", "ollama", "-o", "jsonpath={.items[*].metadata.uid}")
     before = release(lab)
     with broken(lab, HOSTS, "UPGRADE FAILED: cannot patch", HELM_FAULT):
@@ -391,7 +407,7 @@ def test_24_an_upgrade_that_fails_takes_nothing_away_that_worked(lab: Lab, newer
     assert kubectl(lab, "get", "pods", "-n", "ollama", "-o", "jsonpath={.items[*].metadata.uid}") == pods
 
 
-def test_25_a_job_that_gave_up_is_run_again_by_the_next_run_which_waits_for_its_own_release(
+def test_26_a_job_that_gave_up_is_run_again_by_the_next_run_which_waits_for_its_own_release(
     lab: Lab, newer: Operator
 ) -> None:
     before = release(lab)
@@ -405,7 +421,7 @@ def test_25_a_job_that_gave_up_is_run_again_by_the_next_run_which_waits_for_its_
     assert "its Ollama found 1 of 1 GPUs" in said.err
 
 
-def test_26_every_image_is_pulled_on_every_host_first_if_wanted(lab: Lab, newer: Operator) -> None:
+def test_27_every_image_is_pulled_on_every_host_first_if_wanted(lab: Lab, newer: Operator) -> None:
     manager = "nvcr.io/nvidia/cloud-native/k8s-mig-manager:v0.15.0"
     lab.host(TWO).run(["k3s", "crictl", "rmi", manager])
     said = newer.inv(*INSTALL, "--yes", "--pre-pull")
@@ -416,7 +432,7 @@ def test_26_every_image_is_pulled_on_every_host_first_if_wanted(lab: Lab, newer:
     assert newer.inv(*INSTALL, "--plan", "--pre-pull").status == 0
 
 
-def test_27_what_a_removal_stops_is_said_first(lab: Lab, newer: Operator) -> None:
+def test_28_what_a_removal_stops_is_said_first(lab: Lab, newer: Operator) -> None:
     said = newer.inv(*INSTALL, "--remove", "--plan")
     assert said.status == 2
     assert "- HelmChart kube-system/gpu-operator" in said.err
@@ -426,7 +442,7 @@ def test_27_what_a_removal_stops_is_said_first(lab: Lab, newer: Operator) -> Non
     assert allocatable(lab) == dict.fromkeys(HOSTS, "1")
 
 
-def test_28_it_is_removed(lab: Lab, newer: Operator) -> None:
+def test_29_it_is_removed(lab: Lab, newer: Operator) -> None:
     said = newer.inv(*INSTALL, "--remove", "--yes")
     assert said.status == 0, said.err
     assert "nothing of the GPU operator is left" in said.err
@@ -435,7 +451,7 @@ def test_28_it_is_removed(lab: Lab, newer: Operator) -> None:
     assert newer.inv(*INSTALL, "--remove", "--plan").status == 0
 
 
-def test_29_ctrl_c_while_it_waits_loses_nothing_and_the_next_run_ends_it(lab: Lab, newer: Operator) -> None:
+def test_30_ctrl_c_while_it_waits_loses_nothing_and_the_next_run_ends_it(lab: Lab, newer: Operator) -> None:
     with newer.typing(*INSTALL, "--yes") as process:
         lab.host(ONE).wait_for(lambda: release(lab) == 1)
         process.send_signal(signal.SIGINT)
@@ -446,7 +462,7 @@ def test_29_ctrl_c_while_it_waits_loses_nothing_and_the_next_run_ends_it(lab: La
     assert release(lab) == 1
 
 
-def test_30_with_the_operators_own_toolkit_k3s_is_restarted_to_find_it(lab: Lab, operator: Operator) -> None:
+def test_31_with_the_operators_own_toolkit_k3s_is_restarted_to_find_it(lab: Lab, operator: Operator) -> None:
     for words in (("remove-ollama", "--hosts", "phi", "--yes"), (*INSTALL, "--remove", "--yes")):
         assert operator.inv(*words).status == 0
     for host in HOSTS:

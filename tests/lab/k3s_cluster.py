@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ import pytest
 
 from lab.lab import Lab
 from lab.labhost import LabHost
+from lab.process import holds_in_time
 from lab.topology import ClusterSpec, HostSpec, gpu_hosts
 
 Object = dict[str, Any]
@@ -37,7 +37,7 @@ mirrors:
 configs:
   harbor.staging.example.edu: {tls: {ca_file: /etc/rancher/k3s/harbor.crt}}
 """
-SECONDS = 40.0
+SECONDS = 90.0
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +113,17 @@ class Cluster:
         return self.kubectl("-n", namespace, "get", "pods", "-o", "wide") + self.events(namespace)
 
 
-def wait(condition: Callable[[], T], story: Callable[[], str] = str, seconds: float = SECONDS) -> T:
+def wait(condition: Callable[[], T | None], story: Callable[[], str] = str, seconds: float = SECONDS) -> T:
     """What the condition gives as soon as that is true; the story is told when it does not become true in time."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:g} s\n{story()}")
-        time.sleep(0.2)
-    return found
+    found: list[T] = []
+
+    def holds() -> bool:
+        found[:] = [value] if (value := condition()) else []
+        return bool(found)
+
+    if not holds_in_time(holds, seconds):
+        pytest.fail(f"not within {seconds:g} s\n{story()}")
+    return found[0]
 
 
 def _all_ready(pods: list[Object], count: int) -> list[Object]:

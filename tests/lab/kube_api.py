@@ -1,4 +1,4 @@
-"""The stand-in API server under test: a process of its own, used through a real kubectl."""
+"""The API server under test, the stand-in or Kubernetes' own: a process of its own, used through a real kubectl."""
 
 import json
 import os
@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lab import paths, rootfs
 from lab.standins.kube.client import Client
+from tests.lab import kubernetes_server
 
 Json = dict[str, Any]
 TOKEN = "an-operators-token"
 SECONDS = 20
+SERVERS = ("stand-in", pytest.param("kubernetes", marks=pytest.mark.kubernetes))
+"""What a contract is tried against."""
 
 
 def kubectl_path() -> str:
@@ -33,6 +38,7 @@ class Cluster:
     directory: Path
     url: str
     process: subprocess.Popen[str]
+    is_kubernetes: bool = False
 
     @property
     def ca(self) -> Path:
@@ -88,7 +94,7 @@ class Cluster:
     def stop(self) -> None:
         """Ends the server's process."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(SECONDS) == 0
+        assert self.process.wait(SECONDS) == (-signal.SIGTERM if self.is_kubernetes else 0)
         if self.process.stdout:
             self.process.stdout.close()
 
@@ -112,14 +118,22 @@ def start(directory: Path, port: int = 0) -> Cluster:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[Cluster]:
+def running(directory: Path, server: str = SERVERS[0]) -> Iterator[Cluster]:
     """A server for the length of a block."""
-    cluster = start(directory)
+    cluster = start(directory) if server == SERVERS[0] else _start_kubernetes(directory)
     try:
         yield cluster
     finally:
         cluster.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _start_kubernetes(directory: Path) -> Cluster:
+    if os.geteuid() != 0:
+        pytest.skip("a network of its own is made by root on Linux; run the tests as root there")
+    built = subprocess.run([paths.CHECKOUT / "scripts/build-kubernetes"], stdout=subprocess.PIPE, text=True, check=True)
+    url, process = kubernetes_server.start(Path(built.stdout.strip()) / "kubernetes", directory, TOKEN)
+    return Cluster(directory, url, process, is_kubernetes=True)
 
 
 def namespace(name: str) -> Json:

@@ -53,16 +53,20 @@ def test_a_limited_link_is_as_slow_as_it_should_be(host: LabHost, ssh: Ssh) -> N
 
 
 def test_a_link_that_loses_packets_sends_them_again_and_loses_no_byte(host: LabHost, ssh: Ssh) -> None:
-    def sent_again() -> int:
-        """Segments that the host's TCP had to send again."""
+    def segments_sent_again() -> int:
         counters = host.run(["cat", "/proc/net/snmp"]).stdout.splitlines()
         names, counts = (line.split() for line in counters if line.startswith("Tcp:"))
         return int(dict(zip(names, counts, strict=True))["RetransSegs"])
 
-    before = sent_again()
-    host.lose(20)
-    assert ssh("node-1", "head -c 1000000 /dev/zero").stdout.count("\0") == 1_000_000
-    assert sent_again() > before
+    def a_megabyte_needs_some_again() -> bool:
+        """The link may lose none of this one, or lose what opens the connection, for which two seconds are given."""
+        got = ssh("node-1", "head -c 1000000 /dev/zero")
+        assert got.returncode == 255 or got.stdout.count("\0") == 1_000_000
+        return got.returncode == 0 and segments_sent_again() > before
+
+    before = segments_sent_again()
+    host.lose(5)
+    assert holds_in_time(a_megabyte_needs_some_again)
     host.restore()
     assert ssh("node-1", "head -c 1000000 /dev/zero").stdout.count("\0") == 1_000_000
 
@@ -96,10 +100,21 @@ def test_a_reboot_from_inside_is_another_boot_with_its_units(host: LabHost, ssh:
     made = ssh("node-1", f"printf '{unit}' | sudo tee /etc/systemd/system/some.service; sudo systemctl enable some")
     assert made.returncode == 0
     before = ssh("node-1", "cat /proc/sys/kernel/random/boot_id").stdout
-    assert ssh("node-1", command).returncode == 255, "the connection is lost"
+    assert ssh("node-1", command).returncode in (0, 255), "the connection may be lost before the command has ended"
     assert holds_in_time(lambda: ssh("node-1", "cat /proc/sys/kernel/random/boot_id").stdout not in ("", before))
     host.wait_for_units()
     assert ssh("node-1", "systemctl is-active some").stdout == "active\n"
+
+
+def test_a_unit_that_fails_at_first_is_started_again_at_boot(host: LabHost, ssh: Ssh) -> None:
+    fails_once = r"ExecStartPre=/bin/sh -c \"test -e /root/tried || { touch /root/tried; false; }\""
+    service = rf"[Service]\n{fails_once}\nExecStart=/bin/sleep 1000\nRestart=always\n"
+    unit = rf"{service}[Install]\nWantedBy=multi-user.target\n"
+    made = ssh("node-1", f"printf '{unit}' | sudo tee /etc/systemd/system/once.service; sudo systemctl enable once")
+    assert made.returncode == 0
+    host.reboot()
+    host.wait_for_units()
+    assert ssh("node-1", "sudo ls /root/tried; systemctl is-active once").stdout == "/root/tried\nactive\n"
 
 
 def test_reboot_returns_when_the_host_is_back(host: LabHost, ssh: Ssh) -> None:

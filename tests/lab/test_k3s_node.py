@@ -66,7 +66,9 @@ def test_ollama_serves_the_hosts_store_from_every_gpu_node(cluster: Cluster) -> 
 
     more = pod(space, "more", ollama_spec())
     cluster.apply(more)
-    cluster.wait_for_event(space, "0/2 nodes are available: 2 Insufficient nvidia.com/gpu. preemption: 0/2 nodes are")
+    none = "0/2 nodes are available: "
+    wanted = f"{none}2 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: {none}"
+    cluster.wait_for_event(space, wanted)
 
     before = {p["metadata"]["name"]: p for p in pods}
     cluster.kubectl("-n", space, "delete", "pod", "more")

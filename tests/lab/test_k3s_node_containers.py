@@ -22,6 +22,9 @@ class NoObjects:
     def claimed(self, _namespace: str, _claim: str) -> Object | None:
         return None
 
+    def token(self, pod: Object, audience: str, seconds: int) -> str:
+        return f"token of {pod['metadata']['name']} for {seconds} s{audience}"
+
 
 class Objects(NoObjects):
     """One secret and one config map, both called `s`."""
@@ -103,6 +106,15 @@ def test_a_host_path_of_the_wrong_type(tmp_path: Path, kind: str, noun: str) -> 
     volume = {"name": "v", "hostPath": {"path": str(path), "type": kind}}
     with pytest.raises(volumes.MountError, match=f'volume "v" : hostPath type check failed: {path} is not {noun}'):
         volumes.set_up(pod(volumes=[volume]), NoObjects())
+
+
+def test_a_service_account_s_token_is_projected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(volumes, "PODS", tmp_path)
+    token = {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}}
+    ready = volumes.set_up(pod(volumes=[{"name": "v", "projected": {"sources": [token]}}]), NoObjects())
+    directory, is_read_only = ready["v"]
+    assert (directory / "token").read_text() == "token of p for 3607 s"
+    assert is_read_only
 
 
 def test_a_volume_that_this_stand_in_does_not_know() -> None:

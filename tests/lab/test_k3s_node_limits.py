@@ -11,7 +11,8 @@ Done differently, without a word, because nothing of this project can tell:
 - Names of Services are in the pods' /etc/hosts instead of a DNS server; headless Services have no names.
 - Pods are not evicted from a node that stays unreachable, nor preempted; priority and preferred affinity do not count.
 - Deployments have no progress deadline, Jobs no deadline or indices; StatefulSets and CronJobs have no controller.
-- The kubelet's port is plain HTTP, and serves logs only: no exec, attach, port-forward, metrics.
+- The kubelet's port is plain HTTP but where the control plane is Kubernetes' own. It serves logs, and exec by
+  WebSocket: no attach, port-forward, metrics.
 - Egress policies do not bind traffic to the pod's own node.
 - Traefik's chart knows deployment.kind, deployment.replicas and service.spec.externalTrafficPolicy; no Helm job runs
   for it.
@@ -38,7 +39,7 @@ from tests.lab.test_k3s_node_containers import NoObjects, pod
         {"nfs": {"server": "s", "path": "/"}},
         {"csi": {"driver": "d"}},
         {"ephemeral": {}},
-        {"projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+        {"projected": {"sources": [{"clusterTrustBundle": {"path": "ca.crt"}}]}},
     ],
 )
 def test_these_volumes_are_refused(source: Object) -> None:

@@ -45,7 +45,8 @@ def test_no_gpu_is_left() -> None:
     taken = [pod(n, on=n) for n in ("a", "b", "c")]
     assert placement.schedule(pod(), nodes, taken).message == (
         "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. "
-        "preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod."
+        "no new claims to deallocate, preemption: 0/3 nodes are available: "
+        "3 No preemption victims found for incoming pod."
     )
 
 
@@ -59,7 +60,8 @@ def test_every_node_has_its_reason() -> None:
     message = placement.schedule(pod(nodeSelector={"gpu": "yes"}), nodes, []).message
     assert message == (
         "0/4 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) didn't match Pod's node affinity/selector, "
-        "1 node(s) had untolerated taint(s), 1 node(s) were unschedulable. preemption: 0/4 nodes are available: "
+        "1 node(s) had untolerated taint(s), 1 node(s) were unschedulable. "
+        "no new claims to deallocate, preemption: 0/4 nodes are available: "
         "1 No preemption victims found for incoming pod, 3 Preemption is not helpful for scheduling."
     )
 
@@ -117,7 +119,9 @@ def test_a_daemon_pod_stays_on_a_cordoned_node_and_ignores_other_nodes_when_it_w
     pinned = pod()
     pinned["spec"] = placement.pin_to_node(pinned["spec"], "a")
     message = placement.schedule(pinned, [node("a", gpus=0), node("b"), node("c")], []).message
-    assert message.startswith("0/3 nodes are available: 1 Insufficient nvidia.com/gpu. preemption:")
+    assert message.startswith(
+        "0/3 nodes are available: 1 Insufficient nvidia.com/gpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]. "
+    )
 
 
 def test_the_scheduler_counts_what_it_has_just_placed() -> None:

@@ -118,6 +118,30 @@ def test_a_watch_that_missed_too_much_begins_again(tmp_path: Path) -> None:
     assert not thread.is_alive()
 
 
+class CutOnce(Client):
+    """Its first connection breaks after the first object."""
+
+    was_cut = False
+
+    def _stream(self, path: str, query: dict[str, str], stop: threading.Event) -> Iterator[tuple[str, Json]]:
+        for event in super()._stream(path, query, stop):
+            yield event
+            if not self.was_cut:
+                self.was_cut = True
+                raise Failure(0, "cut")
+
+
+def test_a_watch_that_broke_before_everything_was_told_begins_again(server: Server) -> None:
+    server.client("tests").create(SETTINGS, settings("a", "team"))
+    server.client("tests").create(SETTINGS, settings("b", "team"))
+    stop, seen = threading.Event(), []
+    for event in CutOnce(server.url, "token", server.files.ca, "tests").watch(SETTINGS, namespace="team", stop=stop):
+        seen.append(event.object.get("metadata", {}).get("name", event.type))
+        if event.type == "SYNCED":
+            break
+    assert seen == ["a", "a", "b", "SYNCED"]
+
+
 def test_the_owner_of_the_server_can_answer_for_logs(tmp_path: Path) -> None:
     def logs(pod: Json, container: str, options: dict[str, str]) -> Iterator[bytes]:
         if options.get("previous") == "true":

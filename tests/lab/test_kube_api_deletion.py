@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from lab.standins.kube.client import Client, Failure
-from tests.lab.kube_api import Cluster, Json, namespace, pod_spec, running, settings, workload
+from tests.lab.kube_api import SERVERS, Cluster, Json, namespace, pod_spec, running, settings, workload
 
 SETTINGS, PODS = "v1/configmaps", "v1/pods"
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with running(tmp_path_factory.mktemp("kube")) as cluster:
+@pytest.fixture(scope="module", params=SERVERS)
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running(tmp_path_factory.mktemp("kube"), request.param) as cluster:
         cluster.apply(namespace("team"))
         yield cluster
 
@@ -119,7 +119,7 @@ def test_a_pod_that_runs_nowhere_goes_at_once(client: Client) -> None:
 
 def test_a_deletion_can_insist_on_the_object_it_means(client: Client) -> None:
     client.create(SETTINGS, settings("meant", "team"))
-    with pytest.raises(Failure, match="Precondition failed: UID in precondition: another, UID in object meta: "):
+    with pytest.raises(Failure, match=r"the UID in the precondition \(another\) does not match the UID in record"):
         client.delete(SETTINGS, "meant", namespace="team", uid="another")
 
 

@@ -17,6 +17,7 @@ from lab.standins.k3s.events import Recorder
 from lab.standins.k3s.world import World
 
 DIRECTORY = Path("/run/traefik")
+SOCKET = DIRECTORY / haproxy.SOCKET
 COLLECTIONS = {
     "ingresses": "networking.k8s.io/v1/ingresses",
     "ingress_classes": "networking.k8s.io/v1/ingressclasses",
@@ -39,6 +40,7 @@ class Ingress:
         self._written: dict[Path, str] = {}
         self._told: set[str] = set()
         self._haproxy: subprocess.Popen[bytes] | None = None
+        self._running: list[subprocess.Popen[bytes]] = []
 
     def round(self) -> None:
         """Take over what the cluster says now."""
@@ -87,11 +89,20 @@ class Ingress:
         if checked.returncode != 0:
             print(f"ERR haproxy refused the configuration: {checked.stderr}", flush=True)
             return
-        # A new process each time; it ends the one before softly when it has bound. haproxy's own master would be
-        # told by SIGUSR2, and a second one while it starts is lost, or kills it.
-        before = ["-sf", str(self._haproxy.pid)] if self._haproxy else []
-        self._haproxy = subprocess.Popen(["haproxy", "-q", "-db", "-f", config, *before])
+        # A new process each time: haproxy's own master would be told by SIGUSR2, and a second one while it starts is
+        # lost, or kills it.
+        self._haproxy = subprocess.Popen(["haproxy", "-q", "-db", "-f", config, *self._replacing()])
+        self._running.append(self._haproxy)
         threading.Thread(target=self._watch, args=(self._haproxy,), daemon=True).start()
+
+    def _replacing(self) -> list[str]:
+        """haproxy's options for what still runs: the new one is handed the listening sockets, with the connections that
+        wait in them, and ends all of those softly; the last of them may not have come so far with those before it."""
+        self._running = [process for process in self._running if process.poll() is None]
+        if not self._running:
+            return []
+        handed_over = ["-x", str(SOCKET)] if SOCKET.exists() else []
+        return [*handed_over, "-sf", *(str(process.pid) for process in self._running)]
 
     def _watch(self, process: "subprocess.Popen[bytes]") -> None:
         """A process that ends before it was replaced ends the program, as a crash of Traefik ends its container."""
@@ -118,6 +129,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, on_signal)
     (DIRECTORY / "certs").mkdir(parents=True, exist_ok=True)
     certificates.make_default(DIRECTORY / "default.pem")
+    SOCKET.unlink(missing_ok=True)
     (DIRECTORY / "bad-gateway.http").write_text(haproxy.BAD_GATEWAY)
     api = connect(Path(KUBECONFIG), DIRECTORY / "ca.crt")
     world = World(api, Recorder(api, "traefik"), COLLECTIONS.values())

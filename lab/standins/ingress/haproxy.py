@@ -6,11 +6,13 @@ from lab.standins.ingress.routes import AllowList, Router
 
 PORTS = {"web": 8000, "websecure": 8443}
 PING_PORT = 8080
+SOCKET = "haproxy.sock"
+"""Where the process that serves hands its listening sockets over."""
 
 # Streams and cold loads may be silent for long: Traefik's own defaults wait for ever, haproxy's longest is 24 days.
 HEAD = """\
 global
-  stats socket {directory}/haproxy.sock mode 600 level admin expose-fd listeners
+  stats socket {directory}/{socket} mode 600 level admin expose-fd listeners
   ssl-default-bind-options ssl-min-ver TLSv1.2
   log stdout format raw local0 err
 
@@ -43,7 +45,7 @@ TEXT = 'content-type "text/plain; charset=utf-8"'
 def render(routers: list[Router], directory: str) -> str:
     """The whole configuration; `directory` holds haproxy.sock, bad-gateway.http, default.pem and certs/*.pem."""
     secure = f"ssl crt {directory}/default.pem crt {directory}/certs/ alpn h2,http/1.1"
-    lines = [HEAD.format(directory=directory, ping=PING_PORT)]
+    lines = [HEAD.format(directory=directory, socket=SOCKET, ping=PING_PORT)]
     lines += _frontend("web", "", [r for r in routers if r.serves("web")])
     lines += _frontend("websecure", secure, [r for r in routers if r.serves("websecure")])
     for router in routers:

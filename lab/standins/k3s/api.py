@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.standins.k3s.objects import Object, name_of, namespace_of
+from lab.standins.k3s.objects import Object, name_of, namespace_of, uid_of
 from lab.standins.kube.client import Client, Event, Failure
 
 ApiError = Failure
@@ -66,6 +66,13 @@ class Api:
             uid=target["metadata"].get("uid", ""),
         )
         return None if left.get("kind") == "Status" else left
+
+    def token(self, pod: Object, audience: str, seconds: int) -> str:
+        """A new token of the pod's service account, for as long as the pod is there."""
+        account = pod["spec"].get("serviceAccountName", "default")
+        bound = {"apiVersion": "v1", "kind": "Pod", "name": name_of(pod), "uid": uid_of(pod)}
+        wanted = {"audiences": [audience] if audience else [], "expirationSeconds": seconds, "boundObjectRef": bound}
+        return self._client.token(account, wanted, namespace=namespace_of(pod))
 
     def bind(self, pod: Object, node: str) -> None:
         self._client.bind(name_of(pod), node, namespace=namespace_of(pod))

@@ -15,6 +15,7 @@ from lab.standins.k3s.world import World
 LEASES, LEASE_NAMESPACE = "coordination.k8s.io/v1/leases", "kube-node-lease"
 HEARTBEAT_SECONDS = 2.0
 GPU_SECONDS = 10.0
+LABELS_SECONDS = 6.0
 STATUS_SECONDS = 60.0
 RETRY_SECONDS = 0.5
 
@@ -30,6 +31,9 @@ class NodeAgent:
         self._plugin = gpu_node.is_preinstalled()  # a device plugin registers anew after every start
         self._gpu_count = gpus.refresh(registered=self._plugin)
         self._looked_at = time.monotonic()
+        self._parts: gpu_node.Running | None = None
+        self._labels: dict[str, str | None] = {}
+        self._labelled_at = self._looked_at
 
     def register(self, stop: threading.Event) -> None:
         """Create or update the Node; waits for an API server that does not answer yet."""
@@ -57,7 +61,7 @@ class NodeAgent:
                 if node is None:
                     self._register(node_status.metadata(self._host))
                     continue
-                self._label(node, parts)
+                self._label(node, now, parts)
                 if changed or now - written_at >= STATUS_SECONDS or _doubted(node):
                     self._patch_status(node)
                     written_at = now
@@ -73,11 +77,13 @@ class NodeAgent:
         self._gpu_count = self._gpus.refresh(registered=plugin)
         return before != self._gpu_count
 
-    def _label(self, node: Object, parts: gpu_node.Running) -> None:
+    def _label(self, node: Object, now: float, parts: gpu_node.Running) -> None:
         if gpu_node.is_preinstalled():
             return
+        if parts != self._parts or now - self._labelled_at >= LABELS_SECONDS:
+            self._parts, self._labelled_at, self._labels = parts, now, gpu_node.labels(self._host, parts)
         current = labels_of(node)
-        wanted = {k: v for k, v in gpu_node.labels(self._host, parts).items() if current.get(k) != v}
+        wanted = {k: v for k, v in self._labels.items() if current.get(k) != v}
         if wanted:
             self._api.patch("v1/nodes", node, {"metadata": {"labels": wanted}})
 

@@ -32,5 +32,9 @@ class NodeContext:
         name = ((found or {}).get("spec") or {}).get("volumeName")
         return self.api.get("v1/persistentvolumes", "", name) if name else None
 
+    def token(self, pod: Object, audience: str, seconds: int) -> str:
+        """A new token of the pod's service account, bound to the pod."""
+        return self.api.token(pod, audience, seconds)
+
     def config_map(self, namespace: str, name: str) -> Object | None:
         return self.api.get("v1/configmaps", namespace, name)

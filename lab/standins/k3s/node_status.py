@@ -10,6 +10,7 @@ from lab.standins.k3s.objects import Object, condition, make_condition, timestam
 
 # What the lab's nodes say they have: a scheduler's numbers, not the machine's.
 CPU, GPU_NODE_MEMORY, MEMORY, PODS = "32", "512Gi", "64Gi", "110"
+FEATURES = ("ExtendWebSocketsToKubelet",)  # kubectl exec is passed on to such a node as the WebSocket that it is
 
 
 def gpu_labels() -> dict[str, str]:
@@ -62,6 +63,7 @@ def status(host: HostInfo, previous: Object, gpus: int) -> Object:
         "conditions": _conditions(previous),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "nodeInfo": _node_info(host),
+        "declaredFeatures": list(FEATURES),
     }
 
 

@@ -13,6 +13,8 @@ UNSCHEDULABLE = "node(s) were unschedulable"
 TAINT = "node(s) had untolerated taint(s)"
 PORTS = "node(s) didn't have free ports for the requested pod ports"
 
+NOT_PINNED = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
+NO_CLAIMS = "no new claims to deallocate"
 NO_VICTIMS = "No preemption victims found for incoming pod"
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 
@@ -196,8 +198,10 @@ def _failure_message(total: int, refusals: list[Refusal]) -> str:
         return "no nodes available to schedule pods"
     head = f"0/{total} nodes are available:"
     reasons = Counter(reason for refusal in refusals for reason in refusal.reasons)
+    if left_out := total - len(refusals):
+        reasons[NOT_PINNED] = left_out
     found = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
     helpless = total - sum(not r.final for r in refusals)
     words = Counter({NO_VICTIMS: total - helpless, NOT_HELPFUL: helpless})
     preemption = ", ".join(sorted(f"{count} {word}" for word, count in words.items() if count))
-    return f"{head} {found}. preemption: {head} {preemption}."
+    return f"{head} {found}. {NO_CLAIMS}, preemption: {head} {preemption}."

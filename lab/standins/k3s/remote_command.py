@@ -33,7 +33,7 @@ def serve(handler: BaseHTTPRequestHandler, container: Container, query: str) -> 
         socket.close()
         return
     assert process.stdin is not None
-    if asked.get("stdin") != ["true"]:
+    if asked.get("input") != ["1"]:
         process.stdin.close()
     outputs = ((STDOUT, process.stdout), (STDERR, process.stderr))
     threads = [threading.Thread(target=_copy, args=(pipe, socket, channel)) for channel, pipe in outputs if pipe]

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.standins.k3s import addons, hostinfo, kubelet, runtime
+from lab.standins.k3s import addons, control_plane, hostinfo, kubelet, runtime
 from lab.standins.k3s.api import Api
 from lab.standins.k3s.controllers import manager
 from lab.standins.k3s.events import Recorder
@@ -26,6 +26,7 @@ from lab.standins.k3s.node_agent import NodeAgent
 from lab.standins.k3s.node_context import NodeContext
 from lab.standins.k3s.pod_network import prepare_node
 from lab.standins.k3s.world import World
+from lab.standins.kube.tls import Files
 
 DATA = Path("/var/lib/rancher/k3s")
 K3S_YAML = Path("/etc/rancher/k3s/k3s.yaml")
@@ -74,14 +75,23 @@ def _start(host: HostInfo, stop: threading.Event) -> bool:
 
 
 def _start_api(host: HostInfo) -> None:
+    if control_plane.is_there():
+        files = control_plane.start(DATA / "server", host, f"https://127.0.0.1:{API_PORT}", USER)
+    else:
+        files = _start_stand_in(host)
+    CA.parent.mkdir(parents=True, exist_ok=True)
+    CA.write_bytes(files.ca.read_bytes())
+
+
+def _start_stand_in(host: HostInfo) -> Files:
     from lab.standins.kube.server import serve  # only the first server pays for its schemas in time and memory
 
     names = [host.me.address, host.me.name, host.me.node_name]
     tokens = {host.token: USER}
     listen = ("0.0.0.0", API_PORT)  # noqa: S104 - the lab's own network namespace, as the real one
-    server = serve(DATA / "server", tokens, listen=listen, names=names, version=host.version, kubelet_token=host.token)
-    CA.parent.mkdir(parents=True, exist_ok=True)
-    CA.write_bytes(server.files.ca.read_bytes())
+    return serve(
+        DATA / "server", tokens, listen=listen, names=names, version=host.version, kubelet_token=host.token
+    ).files
 
 
 def _join(host: HostInfo, stop: threading.Event) -> bool:
@@ -165,7 +175,11 @@ class _Node:
         world.start()
         traefik = addons.Addons(api, world, traefik=self._host.has_traefik)
         operator = GpuOperator(api, world)
-        runs = (("controllers", manager.Manager(world).run), ("addons", traefik.run), ("GPU operator", operator.run))
+        runs = (
+            ("controllers", manager.Manager(world, only_k3s=control_plane.is_there()).run),
+            ("addons", traefik.run),
+            ("GPU operator", operator.run),
+        )
         for name, run in runs:
             _thread(name, run, after=world)
 

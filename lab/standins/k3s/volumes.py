@@ -28,6 +28,7 @@ class Objects(Protocol):
     def secret(self, namespace: str, name: str) -> Object | None: ...
     def config_map(self, namespace: str, name: str) -> Object | None: ...
     def claimed(self, namespace: str, claim: str) -> Object | None: ...
+    def token(self, pod: Object, audience: str, seconds: int) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -173,12 +174,18 @@ def _downward(source: Object, pod: Object, _objects: Objects) -> tuple[Files, in
     }, mode
 
 
+def _token(source: Object, pod: Object, objects: Objects) -> tuple[Files, int]:
+    seconds = int(source.get("expirationSeconds", 3600))
+    token = objects.token(pod, str(source.get("audience", "")), seconds)
+    return {source["path"]: (token.encode(), source["defaultMode"])}, source["defaultMode"]
+
+
 def _projected(source: Object, pod: Object, objects: Objects) -> tuple[Files, int]:
     mode = source.get("defaultMode", 0o644)
     files: Files = {}
     for part in source.get("sources") or []:
         for kind, value in part.items():
-            if kind not in ("secret", "configMap", "downwardAPI"):
+            if kind not in ("secret", "configMap", "downwardAPI", "serviceAccountToken"):
                 raise MountError(f"projected {kind} is not supported by this stand-in")
             files |= _SOURCES[kind]({"defaultMode": mode, **value}, pod, objects)[0]
     return files, mode
@@ -189,6 +196,7 @@ _SOURCES: dict[str, Callable[[Object, Object, Objects], tuple[Files, int]]] = {
     "configMap": _config_map,
     "downwardAPI": _downward,
     "projected": _projected,
+    "serviceAccountToken": _token,
 }
 
 

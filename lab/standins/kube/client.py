@@ -149,6 +149,12 @@ class Client:
         }
         self._call("POST", _path("v1/pods", namespace, pod) + "/binding", {}, body)
 
+    def token(self, account: str, wanted: Json, *, namespace: str) -> str:
+        """A token of a service account; `wanted` is a TokenRequest's spec."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": wanted}
+        made = self._call("POST", _path("v1/serviceaccounts", namespace, account) + "/token", {}, body)
+        return str(made["status"]["token"])
+
     def delete(
         self,
         collection: str,
@@ -191,10 +197,13 @@ class Client:
                 start = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
             try:
                 for kind, obj in self._stream(_path(collection, namespace), {**query, **start}, stop):
-                    version = obj["metadata"]["resourceVersion"]
+                    complete = "k8s.io/initial-events-end" in obj["metadata"].get("annotations", {})
+                    # From the middle of what is there no watch can go on.
+                    if version or complete:
+                        version = obj["metadata"]["resourceVersion"]
                     if kind != "BOOKMARK":
                         yield Event(kind, obj)
-                    elif "k8s.io/initial-events-end" in obj["metadata"].get("annotations", {}):
+                    elif complete:
                         yield Event("SYNCED", {})
             except Failure as failure:
                 if failure.code == 410:

@@ -53,8 +53,8 @@ def delete(api: Api, place: Place, wanted: Deletion) -> Json:
             (wanted.version, metadata["resourceVersion"], "ResourceVersion"),
         ):
             if given and given != current:
-                text = f"Precondition failed: {what} in precondition: {given}, {what} in object meta: {current}"
-                raise place.conflict(text)
+                text = f"the {what} in the precondition ({given}) does not match the {what} in record ({current})"
+                raise place.conflict(f"{text}. The object might have been deleted and then recreated")
         finalizers = list(metadata.get("finalizers") or ())
         extra = FINALIZERS.get(wanted.propagation)
         if extra and extra not in finalizers and not metadata.get("deletionTimestamp"):

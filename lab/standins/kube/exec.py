@@ -16,7 +16,8 @@ from lab.standins.kube.errors import ApiError, Json, bad_request, internal
 
 Exec = Callable[[Json, str, str, Mapping[str, str]], socket.socket]
 """(pod, container, query, headers) -> the connection to its kubelet, before the answer is read; raises ApiError."""
-OPTIONS = ("command", "stdin", "stdout", "stderr", "tty")
+OPTIONS = {"command": "command", "stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
+"""What kubelets call them; and what is true is 1 to them."""
 HEADERS = ("connection", "upgrade", "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol")
 PIECE = 65536
 
@@ -31,7 +32,10 @@ def from_kubelet(node_of: Callable[[str], Json | None], token: str, *, timeout: 
         if not node:
             raise bad_request(f"pod {pod['metadata']['name']} does not have a host assigned")
         address, port = logs.kubelet(node_of(node), node)
-        asked = urlencode([(name, value) for name, value in parse_qsl(query) if name in OPTIONS])
+        options = [(OPTIONS[name], value) for name, value in parse_qsl(query) if name in OPTIONS]
+        asked = urlencode(
+            [(name, value if name == "command" else str(int(value == "true"))) for name, value in options]
+        )
         path = f"/exec/{pod['metadata']['namespace']}/{pod['metadata']['name']}/{container}?{asked}"
         passed = [f"{name}: {headers[name]}" for name in HEADERS if name in headers]
         lines = [f"GET {path} HTTP/1.1", f"Host: {address}", f"Authorization: Bearer {token}", *passed, "", ""]

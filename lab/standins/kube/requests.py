@@ -13,15 +13,18 @@ from lab.standins.kube.resources import Resource
 
 
 def identify(body: Any, resource: Resource) -> None:
-    """Checks that a body is an object of the kind its path is for. Raises ApiError 400."""
+    """Checks that a body is an object of the kind its path is for.
+
+    It need not say so of a built-in one. Raises ApiError 400.
+    """
+    if isinstance(body, dict) and resource.custom is None:
+        body.setdefault("apiVersion", resource.api_version)
+        body.setdefault("kind", resource.kind)
     if not isinstance(body, dict) or not body.get("kind"):
         raise bad_request(f"Object 'Kind' is missing in '{json.dumps(body)[:200]}'")
     if body.get("apiVersion") != resource.api_version or body["kind"] != resource.kind:
-        given = f"{body.get('apiVersion', '')}, Kind={body['kind']}"
-        expected = f"{resource.api_version}, Kind={resource.kind}"
-        raise bad_request(
-            f"the object provided is unrecognized (must be of type {resource.kind}): {given}, not {expected}"
-        )
+        given = f'{body["kind"]} in version "{body.get("apiVersion", "")}"'
+        raise bad_request(f"{given} cannot be handled as a {resource.kind}")
     if not isinstance(body.get("metadata", {}), dict):
         raise bad_request(f"json: cannot unmarshal into Go struct field {resource.kind}.metadata of type v1.ObjectMeta")
 

@@ -17,6 +17,11 @@ class Files:
     certificate: Path
     key: Path
 
+    @property
+    def ca_key(self) -> Path:
+        """The authority's key, if it is of ``ensure``'s making."""
+        return self.ca.with_suffix(".key")
+
 
 def ensure(directory: Path, names: Iterable[str]) -> Files:
     """The files in `directory`; made when the server's certificate is not there. `names` are DNS names or addresses."""
@@ -24,14 +29,16 @@ def ensure(directory: Path, names: Iterable[str]) -> Files:
     if files.certificate.exists():
         return files
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    ca_key = directory / "ca.key"
-    _request(
-        ca_key, files.ca, "/CN=kube-server-ca", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"
-    )
+    constraints = "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"
+    _request(files.ca_key, files.ca, "/CN=kube-server-ca", *constraints)
     listed = ",".join(("IP:" if _is_address(name) else "DNS:") + name for name in dict.fromkeys(names))
     made = directory / "server.crt.new"
-    extensions = (f"subjectAltName={listed}", "extendedKeyUsage=serverAuth", "basicConstraints=critical,CA:FALSE")
-    _request(files.key, made, "/CN=kube-apiserver", *extensions, signer=(files.ca, ca_key))
+    extensions = (
+        f"subjectAltName={listed}",
+        "extendedKeyUsage=serverAuth,clientAuth",
+        "basicConstraints=critical,CA:FALSE",
+    )
+    _request(files.key, made, "/CN=kube-apiserver", *extensions, signer=(files.ca, files.ca_key))
     made.rename(files.certificate)
     return files
 

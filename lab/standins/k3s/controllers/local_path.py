@@ -5,7 +5,7 @@ The directory itself is made and removed by the node's kubelet (`volumes.py`), w
 
 from collections.abc import Iterable
 
-from lab.standins.k3s.objects import Object, is_deleted, name_of, namespace_of, uid_of
+from lab.standins.k3s.objects import Object, annotations_of, is_deleted, name_of, namespace_of, uid_of
 from lab.standins.k3s.writes import Create, Delete, Patch, Write, status
 
 CLAIMS = "v1/persistentvolumeclaims"
@@ -13,6 +13,7 @@ VOLUMES = "v1/persistentvolumes"
 CLASS = "local-path"
 STORAGE = "/var/lib/rancher/k3s/storage"
 PROTECTION = "kubernetes.io/pvc-protection"
+SELECTED_NODE = "volume.kubernetes.io/selected-node"  # Kubernetes' scheduler places a pod once its claim has a volume
 
 
 def storage_class() -> Object:
@@ -41,7 +42,8 @@ def reconcile(claim: Object, volumes: Iterable[Object], pods: Iterable[Object]) 
     if claim["spec"].get("storageClassName", CLASS) != CLASS:
         return []
     name = f"pvc-{uid_of(claim)}"
-    node = next((pod["spec"]["nodeName"] for pod in users if pod["spec"].get("nodeName")), None)
+    placed = (pod["spec"]["nodeName"] for pod in users if pod["spec"].get("nodeName"))
+    node = annotations_of(claim).get(SELECTED_NODE) or next(placed, None)
     if not any(name_of(volume) == name for volume in volumes):
         return [Create(VOLUMES, _volume(claim, name, node))] if node else []
     if claim["spec"].get("volumeName") != name:

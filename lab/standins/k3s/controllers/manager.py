@@ -50,19 +50,15 @@ Decision = tuple[Callable[[], list[Write]], str]
 
 
 class Manager:
-    """All controllers, in one thread: each sees what the one before it wrote."""
+    """All controllers, in one thread: each sees what the one before it wrote.
 
-    def __init__(self, world: World) -> None:
+    With `only_k3s` those that K3s adds to Kubernetes' own, which run elsewhere then.
+    """
+
+    def __init__(self, world: World, *, only_k3s: bool = False) -> None:
         self._world = world
-        self._heartbeats = nodes.Heartbeats()
-        self._chart_changes = helm_chart.Changes()
-
-    def run(self) -> None:
-        """Until the world stops."""
-        run_until_stopped(self._world, self.round, ROUND_SECONDS)
-
-    def round(self) -> None:
-        for controller in (
+        of_k3s = (self._helm_charts, self._claims, self._load_balancers)
+        every = (
             self._nodes,
             self._daemon_sets,
             self._deployments,
@@ -73,8 +69,19 @@ class Manager:
             self._scheduler,
             self._claims,
             self._services,
+            self._load_balancers,
             self._namespaces,
-        ):
+        )
+        self._controllers = of_k3s if only_k3s else every
+        self._heartbeats = nodes.Heartbeats()
+        self._chart_changes = helm_chart.Changes()
+
+    def run(self) -> None:
+        """Until the world stops."""
+        run_until_stopped(self._world, self.round, ROUND_SECONDS)
+
+    def round(self) -> None:
+        for controller in self._controllers:
             for decide, about in controller():
                 try:
                     self._world.apply(decide())
@@ -146,11 +153,14 @@ class Manager:
 
     def _services(self) -> Iterator[Decision]:
         w = self._world
-        yield from self._each(
+        return self._each(
             "v1/services",
             lambda s: endpoints.reconcile(s, w.list("v1/pods"), w.list(endpoints.SLICES), w.list("v1/endpoints")),
         )
-        yield from self._each(
+
+    def _load_balancers(self) -> Iterator[Decision]:
+        w = self._world
+        return self._each(
             "v1/services", lambda s: service_lb.reconcile(s, w.list("v1/nodes"), w.list(endpoints.SLICES))
         )
 

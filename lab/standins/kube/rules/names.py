@@ -11,7 +11,6 @@ from lab.standins.kube.resources import Resource
 
 Errors = Iterator[FieldError]
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = _LABEL + r"(\." + _LABEL + ")*"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _VALUE = "(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?"
@@ -19,11 +18,6 @@ LABEL_TEXT = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must "
     "start and end with an "
     f"alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '{_LABEL}')"
-)
-_LABEL_1035_TEXT = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
-    "alphabetic character, and "
-    f"end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '{_LABEL_1035}')"
 )
 _SUBDOMAIN_TEXT = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and "
@@ -41,8 +35,7 @@ _VALUE_TEXT = (
     "with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
-LABEL_NAMED = ("Namespace",)
-LABEL_1035_NAMED = ("Service",)
+LABEL_NAMED = ("Namespace", "Service")
 PATH_NAMED = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
 ANNOTATIONS_LIMIT = 256 * 1024
 
@@ -52,7 +45,7 @@ def dns_label(name: str, path: str) -> Errors:
     if len(name) > 63:
         yield invalid_value(path, name, "must be no more than 63 bytes")
     if not re.fullmatch(_LABEL, name):
-        yield invalid_value(path, name, LABEL_TEXT)
+        yield invalid_value(path, name, "must not contain dots" if re.fullmatch(_SUBDOMAIN, name) else LABEL_TEXT)
 
 
 def dns_subdomain(name: str, path: str) -> Errors:
@@ -126,11 +119,6 @@ def metadata(resource: Resource, new: Json, old: Json | None) -> Errors:
 def _name(resource: Resource, name: str) -> Errors:
     if resource.kind in LABEL_NAMED:
         yield from dns_label(name, "metadata.name")
-    elif resource.kind in LABEL_1035_NAMED:
-        if len(name) > 63:
-            yield invalid_value("metadata.name", name, "must be no more than 63 bytes")
-        if not re.fullmatch(_LABEL_1035, name):
-            yield invalid_value("metadata.name", name, _LABEL_1035_TEXT)
     elif resource.kind in PATH_NAMED:
         for bad in ("/", "%"):
             if bad in name or name in (".", ".."):

@@ -117,7 +117,7 @@ def _backend(backend: Json, path: str) -> Errors:
     if service:
         port = service.get("port") or {}
         if not port.get("name") and not port.get("number"):
-            yield required(f"{path}.service.port", "port name or number is required")
+            yield required(path, "port name or number is required")
         elif port.get("name") and port.get("number"):
             yield invalid_value(f"{path}.service.port", port, "cannot set both port name & port number")
         elif port.get("number") and not 1 <= port["number"] <= 65535:

@@ -203,7 +203,7 @@ def _resources(resources: Json, path: str) -> Errors:
         elif name in limits and quantity.parse(amount) > quantity.parse(limits[name]):
             yield invalid_value(here, amount, f"must be less than or equal to {name} limit of {limits[name]}")
         elif name not in limits and "/" in name:
-            yield required(f"{path}.limits[{name}]", "Limit must be set for non overcommitable resources")
+            yield required(f"{path}.limits", "Limit must be set for non overcommitable resources")
 
 
 def _probe(probe: Json, path: str, *, once: bool) -> Errors:

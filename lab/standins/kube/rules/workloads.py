@@ -68,7 +68,8 @@ def daemon_set(obj: Json) -> Errors:
     yield from workload(obj)
     strategy = obj["spec"]["updateStrategy"]
     if strategy["type"] not in ("RollingUpdate", "OnDelete"):
-        yield unsupported("spec.updateStrategy.type", strategy["type"], ("RollingUpdate", "OnDelete"))
+        shown = {"Type": strategy["type"], "RollingUpdate": None}
+        yield unsupported("spec.updateStrategy", shown, ("RollingUpdate", "OnDelete"))
     elif strategy["type"] == "RollingUpdate":
         path, rolling = "spec.updateStrategy.rollingUpdate", strategy["rollingUpdate"]
         yield from _int_or_percent(rolling["maxUnavailable"], f"{path}.maxUnavailable")
