@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import signal
 import socket
 import subprocess
@@ -278,7 +279,7 @@ def _run_here(script: Script, length: int, payload: bytes) -> None:
 
 
 def test_nothing_secret_is_in_any_process_list(sshd: Sshd, connect: Connect, tmp_path: Path) -> None:
-    secret = "correct-horse-battery"
+    secret = secrets.token_hex(16)  # no other process of this machine has it, whatever else is tested now
     started, go = tmp_path / "started", tmp_path / "go"
     text = f"# {secret}-in-the-script\ntouch {started}; while ! [ -e {go} ]; do sleep 0.01; done; cat >/dev/null"
     asked = Asked(connect(sshd.host()), Script("secret-keeper", text), stdin=f"{secret}-in-the-data".encode())
