@@ -27,6 +27,24 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"seed {config.getoption('--seed')}"] if config.getoption("--faults") else []
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """In CI, where a run has only so much time, say at once what failed."""
+    if os.environ.get("CI") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(ToldAtOnce(config))
+
+
+class ToldAtOnce:
+    """Shows each failure when it happens, and not only in the end, which may not come."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._plugins = config.pluginmanager
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """See pytest."""
+        if report.failed and (terminal := self._plugins.get_plugin("terminalreporter")):
+            terminal.write_line(f"\n{report.nodeid}: its {report.when} failed\n{report.longreprtext}")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What needs something that is not asked for is skipped, and says so."""
     for marker, option, what in (
