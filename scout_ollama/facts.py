@@ -222,7 +222,7 @@ def _cluster_facts(remote: Reader, objects: list[KubeObject], sections: Sections
 
 
 def _ask_cluster(remote: Reader, objects: list[KubeObject], *beside: str) -> Sections:
-    script = facts_script(*(("together", *beside) if beside else ()), "cluster-facts")
+    script = facts_script("together", *beside, "cluster-facts")
     kinds = OWNED_KINDS + (ENDPOINT_KINDS if any(obj["kind"] == "Ingress" for obj in objects) else ())
     return parse_sections(remote.read(script, MANAGER, *kinds, stdin=to_stdin(objects), sudo=True, timeout=120).stdout)
 

@@ -1,8 +1,9 @@
 #!/bin/sh
-# What is there in one cluster, and what the wanted objects would become, read-only. Needs emit.sh in front, and root.
+# What is there in one cluster, and what the wanted objects would become, read-only. Needs emit.sh and together.sh in front,
+# and root.
 # Arguments: MANAGER, the field manager and the label of our objects; the rest, the kinds to look for leftovers in.
 # Standard input: the wanted objects, as YAML.
-# shellcheck disable=SC2317  # functions are called through emit
+# shellcheck disable=SC2317  # functions are called through begin
 manager=$1
 shift
 wanted=$(cat)
@@ -15,7 +16,7 @@ would_be() {
         kubectl apply --server-side --dry-run=server --field-manager="$manager" --filename - --output json
 }
 
-emit nodes kubectl get nodes --output json
-emit owned kubectl get "${kinds%,}" --all-namespaces --selector "app.kubernetes.io/managed-by=$manager" --output json
-emit live live
-emit would_be would_be
+begin nodes kubectl get nodes --output json
+begin owned kubectl get "${kinds%,}" --all-namespaces --selector "app.kubernetes.io/managed-by=$manager" --output json
+begin live live
+begin would_be would_be
