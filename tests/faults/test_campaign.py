@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from lab.lab import Lab
+from scout_ollama.fleet import Bug
 from tests.faults import campaign, invariants
 from tests.faults.campaign import Step
 from tests.faults.commands import JOBS
@@ -44,6 +45,13 @@ def test_a_step_says_how_to_repeat_it() -> None:
 def test_a_message_without_a_why_is_found() -> None:
     told = "phi-gpu-1: it broke\n  next: mend it\nphi-gpu-2: it broke\n  why: it was old\n  next: mend it\n"
     assert invariants.without_why(told) == ["phi-gpu-1: it broke"]
+
+
+def test_a_fault_of_ours_is_found_and_what_kubectl_did_not_expect_is_none() -> None:
+    bug = str(Bug("phi-gpu-1", KeyError("digest")))
+    assert invariants.faults_of_ours(f"phi: failed\n{bug}") == ["  why: this is a fault in scout-ollama"]
+    assert invariants.faults_of_ours("Traceback (most recent call last):")
+    assert not invariants.faults_of_ours("  why: error: next reader: websocket: close 1006: unexpected EOF")
 
 
 @pytest.fixture(scope="module")
