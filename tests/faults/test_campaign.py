@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from tests.faults.campaign import Step
 from tests.faults.commands import JOBS
 from tests.faults.faults import FAULTS
 from tests.faults.playing import play
-from tests.faults.world import HOSTS, TOPOLOGY, World
+from tests.faults.world import HOSTS, SECONDS, TOPOLOGY, World, all_said
 
 
 def test_a_seed_is_the_same_campaign_every_time() -> None:
@@ -52,6 +53,13 @@ def test_a_fault_of_ours_is_found_and_what_kubectl_did_not_expect_is_none() -> N
     assert invariants.faults_of_ours(f"phi: failed\n{bug}") == ["  why: this is a fault in scout-ollama"]
     assert invariants.faults_of_ours("Traceback (most recent call last):")
     assert not invariants.faults_of_ours("  why: error: next reader: websocket: close 1006: unexpected EOF")
+
+
+def test_a_command_that_says_more_than_a_pipe_holds_comes_to_its_end() -> None:
+    with subprocess.Popen(["seq", "100000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        said = all_said(run, SECONDS)
+    assert said
+    assert said.out.endswith("\n100000\n")
 
 
 @pytest.fixture(scope="module")

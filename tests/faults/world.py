@@ -65,10 +65,10 @@ class World:
 
     def ended(self, run: subprocess.Popen[str]) -> Ran:
         """What came of a command, once it has ended, which it must in time."""
-        assert holds_in_time(lambda: run.poll() is not None, ENDS_SECONDS), f"it does not end:\n{self.log_of(run)}"
-        out, err = run.communicate()
-        ran = Ran(Said(run.returncode, out, err), self.log_of(run))
-        self.said += [out, err, ran.log]
+        said = all_said(run, ENDS_SECONDS)
+        assert said, f"it does not end:\n{self.log_of(run)}"
+        ran = Ran(said, self.log_of(run))
+        self.said += [said.out, said.err, ran.log]
         return ran
 
     def log_of(self, run: subprocess.Popen[str]) -> str:
@@ -122,6 +122,15 @@ class World:
         gpus = [item["status"]["allocatable"].get("nvidia.com/gpu") for item in items if item["kind"] == "Node"]
         serve = [one.get("numberReady") == one.get("desiredNumberScheduled", 0) for one in sets]
         return bool(sets) and all([*serve, *ready]) and len(ready) == len(NODES) and gpus == ["1"] * len(NODES)
+
+
+def all_said(run: subprocess.Popen[str], seconds: float) -> Said | None:
+    """What a command has said when it ends; None if it does not in time. It is read meanwhile: a pipe holds 64 KiB."""
+    try:
+        out, err = run.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return None
+    return Said(run.returncode, out, err)
 
 
 class Ran:
