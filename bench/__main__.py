@@ -41,9 +41,11 @@ def main() -> None:
         parser.error(f"no part is called {', '.join(sorted(unknown))}; parts are {', '.join(PARTS)}")
     where = environment.here()
     measurements: list[Measurement] = []
-    troubles = [measure(part, wanted, measurements) for part in wanted.parts or PARTS]
-    results = Results(environment=where, measurements=measurements, verdicts=targets.verdicts(measurements))
-    results.save(wanted.output)
+    troubles = []
+    for part in wanted.parts or PARTS:
+        troubles.append(measure(part, wanted, measurements))
+        results = Results(environment=where, measurements=measurements, verdicts=targets.verdicts(measurements))
+        results.save(wanted.output)  # now, as the next part takes long and may be cut off
     print("\n".join(tables.lines(results)))
     sys.exit("\n".join(str(trouble) for trouble in troubles if trouble) or None)
 
