@@ -97,6 +97,17 @@ def test_a_run_that_ends_leaves_one_line_and_no_lock(take: Take, remote: LocalRe
     assert record == hold.record
 
 
+def test_a_run_with_more_to_say_than_its_line_holds_ends_like_any_other(take: Take, directory: Path) -> None:
+    hold = take()
+    hosts = tuple(f"host-{number}" for number in range(300))
+    hold.update(result="failed", hosts=hosts, troubles=tuple(f"{host}: cannot pull the image" for host in hosts))
+    hold.end()
+    (record,) = audited(directory)
+    assert record.result == "failed"
+    assert record.hosts == hosts[: len(record.hosts)]
+    assert 0 < len(record.hosts) < len(hosts)
+
+
 def test_the_audit_is_for_root_alone_and_its_lines_are_json(take: Take, directory: Path) -> None:
     take().end()
     file = directory / "audit.jsonl"
