@@ -16,7 +16,7 @@ from tests.faults.world import NODES, SHARE, STAGING, STORE, Ran, World
 from tests.journeys.conftest import kubectl
 
 CHAT = {"model": "tiny:latest", "messages": [{"role": "user", "content": "hello"}], "stream": False}
-FAULTS_OF_OURS = ("Traceback", "fault in scout-ollama")
+FAULT_OF_OURS = re.compile(r"Traceback|fault in scout-ollama|unexpected \w+: ")
 
 
 def wrong_bytes(world: World) -> list[str]:
@@ -107,7 +107,7 @@ def unfit_words(world: World) -> list[str]:
 
 def faults_of_ours(text: str) -> list[str]:
     """Lines that tell of something nobody foresaw. That a connection's end was unexpected, as kubectl says, is none."""
-    return [line for line in text.splitlines() if any(sign in line for sign in FAULTS_OF_OURS)]
+    return [line for line in text.splitlines() if FAULT_OF_OURS.search(line)]
 
 
 def without_why(text: str) -> list[str]:

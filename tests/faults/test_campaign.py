@@ -49,8 +49,8 @@ def test_a_message_without_a_why_is_found() -> None:
 
 
 def test_a_fault_of_ours_is_found_and_what_kubectl_did_not_expect_is_none() -> None:
-    bug = str(Bug("phi-gpu-1", KeyError("digest")))
-    assert invariants.faults_of_ours(f"phi: failed\n{bug}") == ["  why: this is a fault in scout-ollama"]
+    heading, why, *_ = bug = str(Bug("phi-gpu-1", KeyError("digest"))).splitlines()
+    assert invariants.faults_of_ours("\n".join(["phi: failed", *bug])) == [heading, why]
     assert invariants.faults_of_ours("Traceback (most recent call last):")
     assert not invariants.faults_of_ours("  why: error: next reader: websocket: close 1006: unexpected EOF")
 
