@@ -28,8 +28,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In CI, where a run has only so much time, say at once what failed."""
-    if os.environ.get("CI") and not hasattr(config, "workerinput"):
+    """In CI, where a run has only so much time, and in a campaign, which is long, say at once what failed."""
+    if (os.environ.get("CI") or config.getoption("--faults")) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(ToldAtOnce(config))
 
 

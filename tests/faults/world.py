@@ -101,8 +101,13 @@ class World:
             host.free(DISK)
             host.wait_for_units()
             start_k3s(host)
+        assert holds_in_time(self._no_restart_goes_on, SECONDS), "K3s's restart does not end"
         self.await_ollama()
         self.scout.wait_until_ready(OPEN_WEBUI)
+
+    def _no_restart_goes_on(self) -> bool:
+        """A restart of K3s that was begun is ended by its host, whatever becomes of the run that asked for it."""
+        return all(self.host(node).run(["pgrep", "-f", "restart-k3s"], check=False).returncode == 1 for node in NODES)
 
     def await_ollama(self) -> None:
         """Until every node is ready and has its Ollama, where it shall have one."""
