@@ -6,7 +6,6 @@ Heavy modules are imported by the command that needs them, so that ``inv --list`
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
 import os
 import shlex
@@ -23,11 +22,6 @@ from manual import commands
 if TYPE_CHECKING:
     from scout_ollama.inventory import Site
     from scout_ollama.proposal import Request
-
-# Invoke has everything compiled anew at each start, unless asked by --write-pyc: up to a third of the CPU of a command.
-sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
-# What is imported stays: to look for garbage in it, again and again, is a tenth of start-up.
-gc.set_threshold(50_000)
 
 P = ParamSpec("P")
 HELP: dict[str, str] = {

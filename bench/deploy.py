@@ -26,7 +26,7 @@ KUBERNETES_AT_MOST = 3
 REGISTRY = "https://harbor.example.edu"
 STUBS = {
     "usr/local/bin/k3s": """[ "$1" = crictl ] && echo '{"images": []}' || echo k3s version v1.36.3+k3s1""",
-    "usr/local/bin/nvidia-smi": 'echo "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-0)"',
+    "usr/local/bin/nvidia-smi": '[ "$1" = -L ] && echo "GPU 0: NVIDIA H100 (UUID: GPU-0)" || echo "0, 580.95.05"',
     "usr/bin/systemctl": "echo active",
 }
 """What the checks find where there is no K3s: stand-ins of one line."""

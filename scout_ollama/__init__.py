@@ -1,1 +1,10 @@
 """Runs shared Ollama GPU clusters for Scout over SSH."""
+
+import gc
+import os
+import sys
+
+# Invoke has everything compiled anew at each start, unless asked by --write-pyc: up to a third of a command's CPU.
+sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+# What is imported stays: to look for garbage in it, again and again, is a tenth of start-up.
+gc.set_threshold(50_000)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from scout_ollama.errors import Trouble
-from scout_ollama.facts import ClusterFacts, HostFacts, drained
+from scout_ollama.facts import ClusterFacts, HostFacts, Section, drained
 from scout_ollama.hints import on
 from scout_ollama.inventory import Harbor, Host, Ollama
 from scout_ollama.manifests import KubeObject, least_gpu_memory_mib
@@ -193,11 +194,11 @@ def _gpus(host: Host, facts: HostFacts) -> Iterator[Finding]:
             "gpu",
             host.name,
             "its GPUs do not answer",
-            facts.gpus.text.strip().splitlines()[0] if facts.gpus.text.strip() else "nvidia-smi is not installed",
+            _why_no_gpus(facts.gpus),
             on(host, "nvidia-smi; sudo dmesg | grep -i nvrm | tail"),
         )
         return
-    found = sum(line.startswith("GPU ") for line in facts.gpus.text.splitlines())
+    found = len(re.findall(r"(?m)^\d+, ", facts.gpus.text))  # a line each: its index and the driver's version
     if found != host.gpus:
         yield Finding(
             "gpu",
@@ -206,6 +207,12 @@ def _gpus(host: Host, facts: HostFacts) -> Iterator[Finding]:
             "one fell off the bus, or the inventory is wrong",
             on(host, "nvidia-smi -L; sudo dmesg | grep -i xid"),
         )
+
+
+def _why_no_gpus(gpus: Section) -> str:
+    if gpus.text.strip():
+        return gpus.text.strip().splitlines()[0]
+    return "nvidia-smi did not end in time" if gpus.timed_out else "nvidia-smi is not installed"
 
 
 def _given_gpus(host: Host, ollama: Ollama, node: KubeObject) -> Iterator[Finding]:

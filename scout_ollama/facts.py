@@ -14,6 +14,7 @@ from scout_ollama.kube_json import objects_in
 from scout_ollama.manifests import DRAINED, MANAGER, KubeObject, ObjectKey, key_of, to_stdin
 from scout_ollama.outside import from_json, understood, whole
 from scout_ollama.remote import Reader, Script
+from scout_ollama.remote.script import TIMED_OUT
 
 OWNED_KINDS = ("daemonsets", "services", "secrets", "networkpolicies", "ingresses", "namespaces")
 # Kinds that only a shared cluster must have: a Scout's own Ollama has no endpoint.
@@ -31,6 +32,11 @@ class Section:
     def ok(self) -> bool:
         """Whether the command succeeded."""
         return self.status == 0
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether timeout(1) ended the command."""
+        return self.status in TIMED_OUT
 
 
 ABSENT = Section(127, "")
@@ -156,7 +162,7 @@ def read_host(remote: Reader, *, store: str, harbor: Harbor | None) -> HostFacts
         RemoteError: the host cannot be reached, or refuses the script.
     """
     stdin = for_curl(harbor) if harbor else b"\n"
-    script = facts_script("registry", "k3s", "host-facts")
+    script = facts_script("together", "registry", "k3s", "host-facts")
     result = remote.read(script, store, harbor.url if harbor else "", stdin=stdin, sudo=True, timeout=120)
     with understood(remote.host.name, script.name):
         return _host_facts(parse_sections(result.stdout))
@@ -279,12 +285,14 @@ def _host_facts(sections: Sections) -> HostFacts:
 
 
 def _runtime(sections: Sections) -> Runtime:
+    containerd = sections["runtime.containerd"]
+    defaults = sections["runtime.default"].text.splitlines()  # the last of the files that say one decides
     return Runtime(
-        driver=_matched(r"^(\d+\.\d+\S*)", sections["driver"]),
+        driver=_matched(r"^\d+, (\d+\.\d+\S*)", sections["gpus"]),
         toolkit=_matched(r"(/\S+)", sections["toolkit"]),
-        loaded=sections["runtime.loaded"].ok,
-        imports_drop_ins=sections["runtime.drop_ins"].ok,
-        default=sections["runtime.default"].text.strip("\"' ") if sections["runtime.default"].ok else "",
+        loaded=_matched(r"(runtimes\.[\"']?nvidia[\"']?\])", containerd) is not None,
+        imports_drop_ins=_matched(r"(?m)^(imports)", containerd) is not None,
+        default=defaults[-1].strip("\"' ") if defaults else "",
     )
 
 
@@ -298,9 +306,9 @@ def _content(section: Section) -> str | None:
 
 
 def space_of(section: Section) -> Space | None:
-    """Return what a section says as ``FREE TOTAL``; None if it says something else."""
-    numbers = re.fullmatch(r"([0-9]{1,18}) ([0-9]{1,18})", section.text) if section.ok else None
-    return Space(int(numbers[1]), int(numbers[2])) if numbers else None
+    """Return what ``df -P -B1`` says in a section; None if it says something else."""
+    found = re.search(r" (\d{1,18}) +\d{1,18} +(\d{1,18}) +\d+% ", section.text) if section.ok else None
+    return Space(free=int(found[2]), total=int(found[1])) if found else None
 
 
 def _image_names(section: Section) -> frozenset[str]:

@@ -23,7 +23,7 @@ GOOD_HOST = HostFacts(
     registries_authority=None,
     registries_loaded=True,
     images=frozenset({"docker.io/ollama/ollama:0.24.0"}),
-    gpus=Section(0, "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-1)"),
+    gpus=Section(0, "0, 580.95.05"),
     runtime=Runtime("580.95.05", "/usr/bin/nvidia-container-runtime", loaded=True, imports_drop_ins=True, default=""),
     store_directories=True,
     images_space=Space(100 * 2**30, 200 * 2**30),

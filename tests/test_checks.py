@@ -57,6 +57,7 @@ def test_a_good_host_in_a_good_cluster_has_no_findings() -> None:
         ({"registry": Section(0, "503")}, "registry", "does not answer", "HTTP 503"),
         ({"gpus": Section(9, "NVIDIA-SMI has failed")}, "gpu", "do not answer", "NVIDIA-SMI has failed"),
         ({"gpus": Section(127, "")}, "gpu", "do not answer", "not installed"),
+        ({"gpus": Section(124, "")}, "gpu", "do not answer", "did not end in time"),
         ({"gpus": Section(0, "")}, "gpu", "0 GPUs, the inventory says 1", "bus"),
         ({"curl": False}, "curl", "curl is not installed", ""),
         ({"store_directories": False}, "store", "/var/lib/ollama is not there", "blobs/"),

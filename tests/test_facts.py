@@ -7,7 +7,7 @@ import subprocess
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scout_ollama.facts import Section, facts_script, parse_sections
+from scout_ollama.facts import Section, Space, facts_script, parse_sections, space_of
 from scout_ollama.remote import Script
 
 
@@ -49,6 +49,42 @@ def test_a_command_that_fails_shows_its_errors_and_one_that_succeeds_does_not() 
     sections = parse_sections(printed)
     assert sections["bad"] == Section(3, "why")
     assert sections["good"] == Section(0, "fine")
+
+
+def test_what_is_begun_together_is_shown_like_everything_else() -> None:
+    asked = """
+        begin lines sh -c 'printf "one\\n\\ntwo"'
+        begin silent true
+        begin bad sh -c 'echo so far; echo why >&2; exit 3'
+        begin missing no-such-command
+        emit meanwhile echo here
+    """
+    printed = subprocess.run(
+        ["sh", "-c", facts_script("together").text + asked], capture_output=True, check=True
+    ).stdout
+    sections = parse_sections(printed.decode())
+    assert list(sections) == ["meanwhile", "lines", "silent", "bad", "missing"]
+    assert sections["lines"] == Section(0, "one\n\ntwo")
+    assert sections["silent"] == Section(0, "")
+    assert sections["bad"] == Section(3, "so far\nwhy")
+    assert (sections["missing"].status, "not found" in sections["missing"].text) == (127, True)
+
+
+def test_a_host_whose_disk_is_full_says_so() -> None:
+    asked = facts_script("together").text + "emit disk df -P -B1 /tmp\nbegin errors sh -c 'echo why >&2; exit 3'\n"
+    nothing_fits = 'mount -t tmpfs -o size=4k,nr_inodes=1 full /tmp && exec sh -c "$1"'
+    argv = ["unshare", "--mount", "sh", "-c", nothing_fits, "sh", asked]
+    sections = parse_sections(subprocess.run(argv, capture_output=True, check=True, text=True).stdout)
+    assert space_of(sections["disk"]) == Space(4096, 4096)
+    assert sections["errors"] == Section(3, "why")
+
+
+def test_space_is_what_df_says_whatever_the_file_system_is_called() -> None:
+    heading = "Filesystem 1-blocks Used Available Capacity Mounted on\n"
+    assert space_of(Section(0, f"{heading}/dev/sda1 1000 700 250 74% /data")) == Space(free=250, total=1000)
+    assert space_of(Section(0, f"{heading}//nas/My Models 5 6 1000 700 250 74% /mnt/9 9 9% 1")) == Space(250, 1000)
+    assert space_of(Section(0, f"{heading}none - - - - /proc")) is None
+    assert space_of(Section(124, f"{heading}/dev/sda1 1000 700 250 74% /data")) is None
 
 
 def test_every_facts_script_has_emit_in_front() -> None:

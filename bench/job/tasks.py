@@ -9,8 +9,7 @@ from pathlib import Path
 
 from invoke import Context, Exit, task
 
-from scout_ollama import deploy as deploying
-from scout_ollama import facts, logs, run, survey
+from scout_ollama import facts, logs, run
 from scout_ollama.changes import Plan
 from scout_ollama.inventory import Cluster, Harbor, Site, load_site
 from scout_ollama.job import Job
@@ -37,6 +36,9 @@ def hosts(_: Context, site: str, registry: str, authority: str) -> None:
 @task
 def deploy(_: Context, site: str) -> None:
     """The same, and the cluster's objects; neither GPU operator nor models nor proof."""
+    from scout_ollama import deploy as deploying
+    from scout_ollama import survey
+
     loaded = load_site(Path(site))
     wanted, _flaws = deploying.wanted_objects(loaded, loaded.clusters["phi"])
 

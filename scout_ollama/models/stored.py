@@ -79,7 +79,7 @@ def parse(sections: Mapping[str, Section]) -> Stored:
     sets = _sets(sections["sets"])
     answers = sections["answers"]
     if not answers.ok:
-        why = "it does not answer within 20 s: a stale or dead mount" if answers.status in (124, 137) else answers.text
+        why = "it does not answer within 20 s: a stale or dead mount" if answers.timed_out else answers.text
         return Stored(flaw=why.strip() or "it cannot be looked at", sets=sets)
     if not sections["directories"].ok:
         return Stored(flaw="blobs/ and manifests/ are not in it", sets=sets)

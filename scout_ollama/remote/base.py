@@ -15,9 +15,7 @@ from scout_ollama.remote import failures
 from scout_ollama.remote.conversation import Conversation, Disconnected
 from scout_ollama.remote.output import Output, TooMuchOutput
 from scout_ollama.remote.protocol import CommandFailed, RemoteError, Result
-from scout_ollama.remote.script import Script, local_deadline
-
-_TIMED_OUT = (124, 137)  # how timeout(1) ends when it ended its command, and when it had to kill it
+from scout_ollama.remote.script import TIMED_OUT, Script, local_deadline
 
 _ASK_SUDO = Script(
     "ask-sudo",
@@ -131,7 +129,7 @@ class ScriptRemote(ABC):
         finally:
             _log(self.host, kind, script, args, f"{status} in {time.monotonic() - began:.2f} s")
         result = Result(self.host.name, status, *output.end(), time.monotonic() - began)
-        if result.seconds >= timeout and (status < 0 or status in _TIMED_OUT):
+        if result.seconds >= timeout and (status < 0 or status in TIMED_OUT):
             raise failures.took_too_long(self.host, script, timeout, result)
         if status < 0:
             raise failures.killed(self.host, script)

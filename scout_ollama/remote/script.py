@@ -28,6 +28,8 @@ _AS_ROOT = ["sh", "-c", '[ "$(id -u)" -eq 0 ] || set -- sudo -n -- "$@"; exec "$
 
 # `timeout` ends the command on the host even when nobody is connected any more to end it.
 _GRACE_SECONDS = 5
+TIMED_OUT = (124, 137)
+"""How timeout(1) ends when it ended its command, and when it had to kill it."""
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@
 set -u
 emit_newline='
 '
-emit_errors=$(mktemp)
-trap 'rm -f "$emit_errors"' EXIT
+# In memory: a host whose disk is full shall still say so.
+emit_work=$(mktemp -d /run/scout-ollama-emit.XXXXXX 2>/dev/null || mktemp -d)
+trap 'rm -rf "$emit_work"' EXIT
 
 emit() {
     emit_name=$1
     shift
-    emit_output=$("$@" 2>"$emit_errors")
+    emit_output=$("$@" 2>"$emit_work/errors")
     emit_status=$?
     printf '%s %s\n' "$emit_name" "$emit_status"
     # Most say one line or nothing, which takes no process to indent.
@@ -21,5 +22,5 @@ emit() {
     *"$emit_newline"*) printf '%s\n' "$emit_output" | sed 's/^/  /' ;;
     *) printf '  %s\n' "$emit_output" ;;
     esac
-    if [ "$emit_status" -ne 0 ] && [ -s "$emit_errors" ]; then sed 's/^/  /' "$emit_errors"; fi
+    if [ "$emit_status" -ne 0 ] && [ -s "$emit_work/errors" ]; then sed 's/^/  /' "$emit_work/errors"; fi
 }

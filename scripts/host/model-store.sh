@@ -10,7 +10,6 @@ encoded() { base64 -w 0; }
 answers() { timeout -k 1 20 stat --file-system --format=%T "$store"; }
 directories() { [ -d "$store/manifests" ] && [ -d "$store/blobs" ]; }
 mounted() { findmnt --noheadings --output FSTYPE,SOURCE --target "$store"; }
-space() { df -P -B1 "$store" | awk 'NR == 2 { print $4, $2 }'; }
 # The path and the text of each; what is larger than that is no manifest.
 manifests() {
     cd "$store/manifests" &&
@@ -43,7 +42,7 @@ emit directories directories
 # shellcheck disable=SC2154  # emit_status is emit.sh's
 [ "$emit_status" -eq 0 ] || exit 0
 emit mounted mounted
-emit space space
+emit space df -P -B1 "$store"
 emit manifests manifests
 emit blobs blobs
 emit small small

@@ -15,8 +15,8 @@ api() {
     *) kubectl get "$kinds" --all-namespaces --output json ;;
     esac
 }
-# Bytes free for root and in all. A server of NFS that is away would hold up everything else.
-space() { [ -d "$store" ] && timeout -k 1 8 df -P -B1 "$store" | awk 'NR == 2 { print $4, $2 }'; }
+# A server of NFS that is away would hold up everything else.
+space() { [ -d "$store" ] && timeout -k 1 8 df -P -B1 "$store"; }
 gpus() { timeout -k 1 8 nvidia-smi --query-gpu=memory.used,memory.total --format=csv,noheader,nounits; }
 
 begin k3s k3s_active

@@ -2,26 +2,23 @@
 #
 # begin NAME COMMAND [ARG...]: start the command beside the others. When the script ends, all of them are waited for, and
 # shown, as emit does, in the order in which they were begun.
-# shellcheck shell=sh disable=SC2154  # emit_errors is emit.sh's
-begun=$(mktemp -d)
-trap 'show_begun; rm -rf "$emit_errors" "$begun"' EXIT
+# shellcheck shell=sh disable=SC2154  # emit_work is emit.sh's
+trap 'show_begun; rm -rf "$emit_work"' EXIT
 
 begin() {
     begun_name=$1
     shift
-    printf '%s\n' "$begun_name" >>"$begun/names"
+    printf '%s\n' "$begun_name" >>"$emit_work/begun"
     {
-        "$@" >"$begun/$begun_name.output" 2>"$begun/$begun_name.errors"
-        echo "$?" >"$begun/$begun_name.status"
+        "$@" >"$emit_work/$begun_name.output" 2>"$emit_work/$begun_name.errors"
+        echo "$?" >"$emit_work/$begun_name.status"
     } &
 }
-# Not by emit, which would take seven processes for each: here it is one or two.
+# One process for all of them.
 show_begun() {
     wait
-    while read -r begun_name; do
-        read -r begun_status <"$begun/$begun_name.status" || begun_status=1
-        printf '%s %s\n' "$begun_name" "$begun_status"
-        [ ! -s "$begun/$begun_name.output" ] || awk '{ print "  " $0 }' "$begun/$begun_name.output"
-        [ "$begun_status" -eq 0 ] || awk '{ print "  " $0 }' "$begun/$begun_name.errors"
-    done <"$begun/names"
+    cd "$emit_work" && awk '
+        function show(file,  line) { while ((getline line <file) > 0) print "  " line }
+        { status = 1; getline status <($0 ".status"); print $0, status; show($0 ".output"); if (status) show($0 ".errors") }
+    ' begun
 }

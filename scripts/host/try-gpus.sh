@@ -2,7 +2,7 @@
 # Start short-lived pods, wait for their ends, print what each said, and take them away again. Needs emit.sh in front, and root.
 # Arguments: NAMESPACE; SECONDS to wait at most; POD... their names.
 # Standard input: the pods, as YAML whose last line is "# end of objects": without it the stream was cut off on its way.
-# shellcheck disable=SC2154  # emit_errors and emit_output are emit.sh's
+# shellcheck disable=SC2154  # emit_work and emit_output are emit.sh's
 namespace=$1
 deadline=$(($(cut -d. -f1 /proc/uptime) + $2))
 shift 2
@@ -46,7 +46,7 @@ node_of() { kubectl get pod "$1" --output 'jsonpath={.spec.nodeSelector.kubernet
 events() { kubectl get events --field-selector "type=Warning,involvedObject.name=$1" --output jsonpath='{range .items[*]}{.reason}{": "}{.message}{"\n"}{end}'; }
 
 take_away_ended
-trap 'take_away "$@"; rm -f "$emit_errors"' EXIT
+trap 'take_away "$@"; rm -rf "$emit_work"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 printf '%s\n' "$pods" | kubectl create --filename - >&2 || exit 1
 while awaited "$@" && [ "$(cut -d. -f1 /proc/uptime)" -lt "$deadline" ]; do

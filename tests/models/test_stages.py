@@ -41,7 +41,7 @@ def printed(now: Stored) -> str:
         "sets": [f"{number} {encoded(kept.dump())}" for number, kept in now.sets.items()],
         "answers": ["ext2/ext3"],
         "directories": [],
-        "space": [f"{now.space.free} {now.space.total}"] if now.space else [],
+        "space": [f"nfs:/share {now.space.total} 0 {now.space.free} 0% /mnt"] if now.space else [],
         "manifests": [f"{encoded(str(n.manifest_path).encode())} {encoded(t)}" for n, t in now.manifests.items()],
         "blobs": [f"{blob_file(d)} {file.size} {file.stamp}" for d, file in now.blobs.items()],
         "verified": [
