@@ -53,6 +53,11 @@ class Entry:
     names: tuple[str, ...]
     key: HostKey
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether its names are nothing but names: none is hashed, has a wildcard or excludes."""
+        return not any(name.startswith(("|1|", "!")) or "*" in name or "?" in name for name in self.names)
+
     def matches(self, name: str) -> bool:
         """Whether the line is about ``name``: one of its patterns matches and none of its ``!`` patterns does."""
         excluded = any(_matches(pattern[1:], name) for pattern in self.names if pattern.startswith("!"))
@@ -80,7 +85,7 @@ class KnownHosts:
 
     def of(self, name: str) -> list[Entry]:
         """The entries that vouch for ``name``, as ``name_of`` writes it."""
-        return [entry for entry in self.entries if not entry.revoked and entry.matches(name)]
+        return [entry for entry in self._about(name) if not entry.revoked]
 
     def rivals(self, name: str, key: HostKey) -> list[Entry]:
         """The entries that say that ``name`` has another key of the same type."""
@@ -88,12 +93,29 @@ class KnownHosts:
 
     def verdict(self, name: str, key: HostKey) -> Verdict:
         """Whether ``name`` may present ``key``."""
-        if any(entry.revoked and entry.key == key and entry.matches(name) for entry in self.entries):
+        if any(entry.revoked and entry.key == key for entry in self._about(name)):
             return Verdict.REVOKED
         entries = self.of(name)
         if any(entry.key == key for entry in entries):
             return Verdict.KNOWN
         return Verdict.CHANGED if entries else Verdict.UNKNOWN
+
+    def _about(self, name: str) -> list[Entry]:
+        matching = (entry for entry in self._patterns if entry.matches(name))
+        return sorted([*self._plain.get(name, ()), *matching], key=lambda entry: entry.line)
+
+    @functools.cached_property
+    def _plain(self) -> dict[str, list[Entry]]:
+        """Plain entries by name: a thousand hosts are looked up in thousands of lines."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            for name in {name.lower() for name in entry.names} if entry.is_plain else ():
+                found.setdefault(name, []).append(entry)
+        return found
+
+    @functools.cached_property
+    def _patterns(self) -> list[Entry]:
+        return [entry for entry in self.entries if not entry.is_plain]
 
 
 def name_of(address: str, port: int) -> str:
@@ -148,7 +170,7 @@ def _matches(pattern: str, name: str) -> bool:
     if pattern.startswith("|1|"):
         salt, digest = (base64.b64decode(part) for part in pattern[3:].split("|"))
         return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
-    if "*" not in pattern and "?" not in pattern:  # as most are: an expression for each is slow with many
+    if "*" not in pattern and "?" not in pattern:
         return pattern.lower() == name
     # Not fnmatch: in known_hosts the brackets of [address]:port are just brackets.
     expression = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
