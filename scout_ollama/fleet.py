@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import traceback
@@ -124,6 +125,11 @@ class Fleet:
             if name not in self._remotes:
                 self._remotes[name] = self._connect(self._site, self._hosts[name])
             return self._remotes[name]
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Begin to connect to hosts that will be asked next, beside what comes before that."""
+        for name in itertools.islice(names, AT_ONCE):
+            threading.Thread(target=self._remote(name).connect_ahead, daemon=True).start()
 
     def read(self, function: Callable[[Reader], T], names: Iterable[str], limit: int = AT_ONCE) -> Outcomes[T]:
         """Call ``function`` with each named host, to look at it, as run_on does. Ctrl-C closes the connections."""

@@ -63,6 +63,7 @@ def _carry_out(site: Site, cluster: Cluster, request: Request, prepare: Prepare,
             _show(job, propose(job), reporter, outcome)
             consent.refuse_without_terminal(request, outcome)
         else:
+            fleet.expect(cluster.hosts)
             with _locked(job, outcome, reporter, place) as hold:
                 _do(job, propose(job), hold, reporter, outcome)
     reporter.outcome(outcome)

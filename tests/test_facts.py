@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scout_ollama.facts import Section, Space, facts_script, parse_sections, space_of
+from scout_ollama.facts import Section, Sections, Space, facts_script, parse_sections, space_of
 from scout_ollama.remote import Script
 
 
@@ -51,6 +52,11 @@ def test_a_command_that_fails_shows_its_errors_and_one_that_succeeds_does_not() 
     assert sections["good"] == Section(0, "fine")
 
 
+def answers_together(asked: str) -> Sections:
+    script = facts_script("together").text + asked
+    return parse_sections(subprocess.run(["sh", "-c", script], capture_output=True, check=True, text=True).stdout)
+
+
 def test_what_is_begun_together_is_shown_like_everything_else() -> None:
     asked = """
         begin lines sh -c 'printf "one\\n\\ntwo"'
@@ -68,6 +74,17 @@ def test_what_is_begun_together_is_shown_like_everything_else() -> None:
     assert sections["silent"] == Section(0, "")
     assert sections["bad"] == Section(3, "so far\nwhy")
     assert (sections["missing"].status, "not found" in sections["missing"].text) == (127, True)
+
+
+def test_a_file_is_looked_at_without_a_process(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("a 0\n\n  b\n")
+    (tmp_path / "empty").touch()
+    asked = "".join(f"look {name} {tmp_path}/{name}\n" for name in ("there", "empty", "missing"))
+    assert answers_together(asked) == {
+        "there": Section(0, "a 0\n\n  b"),
+        "empty": Section(0, ""),
+        "missing": Section(1, ""),
+    }
 
 
 def test_a_host_whose_disk_is_full_says_so() -> None:

@@ -115,6 +115,18 @@ def test_a_fleet_connects_once_to_each_host_that_is_needed_and_closes_at_the_end
     assert all(remote.closed for remote in recorder.made.values())
 
 
+def test_hosts_that_are_expected_are_connected_to_meanwhile() -> None:
+    connected = threading.Event()
+
+    class Ahead(RecordingRemote):
+        def connect_ahead(self) -> None:
+            connected.set()
+
+    with Fleet(site("gpu-1", "gpu-2"), lambda _, host: Ahead(host)) as fleet:
+        fleet.expect(["gpu-2"])
+        assert connected.wait(10)
+
+
 def test_ctrl_c_stops_waiting_closes_the_connections_and_begins_nothing_more() -> None:
     recorder = Recorder()
     begun: list[str] = []

@@ -48,6 +48,10 @@ class ScriptRemote(ABC):
         """Start ``argv`` with ``payload`` on standard input, which stays open. Raises RemoteError."""
 
     @abstractmethod
+    def connect_ahead(self) -> None:
+        """See Remote."""
+
+    @abstractmethod
     def close(self) -> None:
         """See Remote."""
 

@@ -23,6 +23,9 @@ _CHUNK_BYTES = 64 * 1024
 class LocalRemote(ScriptRemote):
     """Runs scripts on this machine, as the user who runs this program."""
 
+    def connect_ahead(self) -> None:
+        """Nothing to connect to."""
+
     def close(self) -> None:
         """Nothing to close."""
 

@@ -113,6 +113,9 @@ class Remote(Reader, Protocol):
         Raises RemoteError when the host cannot be reached.
         """
 
+    def connect_ahead(self) -> None:
+        """Connect before the first script does; it is that script which raises what goes wrong."""
+
     def close(self) -> None:
         """Disconnect; what still runs on the host ends when its timeout does."""
 

@@ -91,6 +91,11 @@ class RecordingRemote:
             return self._answer.converse(script, *args, sudo=sudo, timeout=timeout)
         return RecordedConversation(self.host, script, self._answered(self._answer, call, True, script.name).stdout)
 
+    def connect_ahead(self) -> None:
+        """See Remote. It is no call: nothing happens on the host."""
+        if not callable(self._answer):
+            self._answer.connect_ahead()
+
     def close(self) -> None:
         """See Remote."""
         self.closed = True

@@ -35,12 +35,21 @@ class SshRemote(ScriptRemote):
         self._known_hosts = known_hosts
         self._connection: fabric.Connection | None = None
         self._connecting = threading.Lock()
+        self._missed: Exception | None = None  # what came of connecting ahead, until the next script raises it
         self._closed = False
 
     @classmethod
     def connect(cls, site: Site, host: Host) -> SshRemote:
         """A remote for a host of the site; nothing is contacted yet."""
         return cls(host, KnownHosts.load(site.known_hosts))
+
+    def connect_ahead(self) -> None:
+        """See Remote. Waiting for a host that is away begins here, and is not begun again by the script."""
+        with self._connecting:
+            try:
+                self._connect()
+            except Exception as error:
+                self._missed = error
 
     def close(self) -> None:
         """Disconnect for good; what still runs on the host ends when its timeout does."""
@@ -51,19 +60,25 @@ class SshRemote(ScriptRemote):
             connection.close(self._connection)
 
     def _open(self) -> fabric.Connection:
+        with self._connecting:
+            if missed := self._missed:
+                self._missed = None
+                raise missed
+            return self._connect()
+
+    def _connect(self) -> fabric.Connection:
         # Importing Fabric takes 0.3 s, which `inv --list` must not pay.
         from scout_ollama.remote import connection
 
-        with self._connecting:
-            if self._connection and not self._connection.is_connected:
-                connection.close(self._connection)
-                self._connection = None
-            if not self._connection and not self._closed:
-                self._connection = connection.connect(self.host, self._known_hosts)
-            if not self._connection or self._closed:
-                self.close()
-                raise failures.disconnected(self.host)
-            return self._connection
+        if self._connection and not self._connection.is_connected:
+            connection.close(self._connection)
+            self._connection = None
+        if not self._connection and not self._closed:
+            self._connection = connection.connect(self.host, self._known_hosts)
+        if not self._connection or self._closed:
+            self.close()
+            raise failures.disconnected(self.host)
+        return self._connection
 
     def _execute(self, argv: list[str], payload: bytes, output: Output, deadline: float) -> int:
         opened = self._open()

@@ -41,11 +41,11 @@ emit clock date +%s
 emit k3s.unit k3s_unit
 emit k3s.active k3s_active
 emit k3s.writable writable "$k3s_config"
-emit registries cat "$k3s_config/registries.yaml"
-emit registries.authority cat "$k3s_config/scout-ollama-registry-ca.crt"
+look registries "$k3s_config/registries.yaml"
+look registries.authority "$k3s_config/scout-ollama-registry-ca.crt"
 emit registries.loaded registries_loaded
 emit toolkit toolkit
-emit runtime.containerd cat "$containerd/config.toml"
+look runtime.containerd "$containerd/config.toml"
 emit runtime.default default_runtime
 emit store.directories store_directories
 emit images.space space /var/lib/rancher

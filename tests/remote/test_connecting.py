@@ -180,6 +180,15 @@ def test_nagle_is_off(ssh: SshRemote) -> None:
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+def test_the_cipher_is_one_that_needs_no_checksums(start_sshd: StartSshd, known_hosts: Path, connect: Connect) -> None:
+    sshd = start_sshd(settings="LogLevel DEBUG1")
+    sshd.trusted_in(known_hosts)
+    connect(sshd.host()).read(HELLO)
+    agreed = re.findall(r"kex: \S+ cipher: (\S+)", sshd.log())
+    assert len(agreed) == 2  # to the server, and back
+    assert all("gcm" in name for name in agreed)
+
+
 def test_the_key_exchange_is_a_cheap_one(start_sshd: StartSshd, known_hosts: Path, connect: Connect) -> None:
     sshd = start_sshd(settings="LogLevel DEBUG1")
     sshd.trusted_in(known_hosts)
@@ -196,6 +205,31 @@ def test_one_connection_serves_all_scripts(start_sshd: StartSshd, known_hosts: P
     for _ in range(5):
         remote.read(HELLO)
     assert sshd.log().count("Accepted publickey") == 1
+
+
+def test_who_is_connected_ahead_is_not_connected_again(
+    start_sshd: StartSshd, known_hosts: Path, connect: Connect
+) -> None:
+    sshd = start_sshd()
+    sshd.trusted_in(known_hosts)
+    remote = connect(sshd.host())
+    remote.connect_ahead()
+    assert sshd.log().count("Accepted publickey") == 1
+    remote.read(HELLO)
+    assert sshd.log().count("Accepted publickey") == 1
+
+
+def test_a_host_that_is_away_is_waited_for_once_and_told_by_the_script(
+    start_sshd: StartSshd, known_hosts: Path, connect: Connect
+) -> None:
+    sshd = start_sshd()
+    sshd.trusted_in(known_hosts)
+    sshd.stop()
+    remote = connect(sshd.host())
+    remote.connect_ahead()  # says nothing
+    sshd.start()
+    assert complaint(remote).startswith("gpu-1: refuses the connection")  # what was found out then
+    assert remote.read(HELLO).stdout == "hello\n"
 
 
 def test_nothing_is_contacted_until_it_is_asked(known_hosts: Path) -> None:

@@ -70,12 +70,14 @@ class Remote:
         said = "\n".join(self._said(script.name, args))
         return Result(self.host.name, 0, said + "\n", "", 0.1)
 
+    def connect_ahead(self) -> None: ...
+
     def close(self) -> None: ...
 
     def _said(self, script: str, args: Sequence[str]) -> list[str]:
         if script != "status-host":
             return ["version 0", '  {"version": "0.24.0"}', "tags 0", '  {"models": []}']
-        said = ["k3s 0", "  active", "store 0", "  5 10", "gpus 0", "  1, 81559"]
+        said = ["k3s 0", "  active", "store 0", "  nfs 10 5 5 50% /mnt", "gpus 0", "  1, 81559"]
         *_, kinds, _ = args
         if self.host.name in self.hosts.without_api:
             return [*said, "api 1", "  The connection was refused"]
