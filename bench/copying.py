@@ -117,6 +117,9 @@ def _furnish(copying: Copying, rate: int) -> None:
     """Limit all links, give the source the blob, and a key for whoever copies from there by hand."""
     lab = copying.lab
     for host in lab.hosts:
+        host.run(["mkdir", "-p", STORE])
+        # As models have on a real node. The lab's overlay tail(1) takes for a remote one: it would look every 0.2 s.
+        host.run(["mount", "-t", "tmpfs", "store", STORE])
         host.run(["mkdir", "-p", f"{STORE}/blobs", f"{STORE}/manifests", "/root/.ssh"])
         # Whatever this machine has: BBR keeps a node that receives and sends at once at 84 % of such a link.
         host.run(["sysctl", "-w", "net.ipv4.tcp_congestion_control=reno"])

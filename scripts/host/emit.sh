@@ -1,4 +1,4 @@
-# Sent in front of every script that reports facts. By hand: cat emit.sh host-facts.sh | ssh HOST sudo sh -s -- ARGS
+# Sent in front of every script that reports facts. By hand: cat emit.sh read-state.sh | ssh HOST sudo sh -s -- /var/lib/scout-ollama 20
 #
 # emit NAME COMMAND [ARG...]: run the command and print "NAME STATUS", then its output, each line indented by two
 # spaces, so that no output can be taken for a heading. Standard error is shown only when the command failed.
