@@ -129,7 +129,7 @@ class Fleet:
     def expect(self, names: Iterable[str]) -> None:
         """Begin to connect to hosts that will be asked next, beside what comes before that."""
         for name in itertools.islice(names, AT_ONCE):
-            threading.Thread(target=self._remote(name).connect_ahead, daemon=True).start()
+            _connect_ahead(self._remote(name))
 
     def read(self, function: Callable[[Reader], T], names: Iterable[str], limit: int = AT_ONCE) -> Outcomes[T]:
         """Call ``function`` with each named host, to look at it, as run_on does. Ctrl-C closes the connections."""
@@ -145,8 +145,10 @@ class Fleet:
         return self._run_on(names, changed)
 
     def apart(self, name: str) -> Remote:
-        """Return a remote of a host with a connection of its own, which whoever asks for it closes."""
-        return self._connect(self._site, self._hosts[name])
+        """Return a remote of a host with a connection of its own, begun at once; whoever asks for it closes it."""
+        remote = self._connect(self._site, self._hosts[name])
+        _connect_ahead(remote)
+        return remote
 
     def _run_on(self, names: Iterable[str], function: Callable[[str], T], limit: int = AT_ONCE) -> Outcomes[T]:
         try:
@@ -168,6 +170,10 @@ class Fleet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _connect_ahead(remote: Remote) -> None:
+    threading.Thread(target=remote.connect_ahead, daemon=True).start()
 
 
 def _outcome(name: str, function: Callable[[str], T]) -> Ok[T] | Failed:

@@ -54,20 +54,25 @@ def carry_out(
 
 
 def _carry_out(site: Site, cluster: Cluster, request: Request, prepare: Prepare, place: Place) -> Outcome:
-    reporter = Reporter((host.name for host in site.hosts), as_json=request.as_json)
     outcome = Outcome(cluster, request)
     with _told(outcome), Fleet(site) as fleet:
         propose = prepare(cluster)
+        if request.may_change:
+            fleet.expect(cluster.hosts)
+        reporter = _reporter(site, request)  # what it needs is imported while the hosts let us in
         job = Job(site, cluster, fleet, reporter.say, outcome.hosts, reporter.progress)
         if not request.may_change:
             _show(job, propose(job), reporter, outcome)
             consent.refuse_without_terminal(request, outcome)
         else:
-            fleet.expect(cluster.hosts)
             with _locked(job, outcome, reporter, place) as hold:
                 _do(job, propose(job), hold, reporter, outcome)
-    reporter.outcome(outcome)
+    _reporter(site, request).outcome(outcome)
     return outcome
+
+
+def _reporter(site: Site, request: Request) -> Reporter:
+    return Reporter((host.name for host in site.hosts), as_json=request.as_json)
 
 
 @contextmanager
@@ -90,8 +95,8 @@ def _told(outcome: Outcome) -> Iterator[None]:
 def _locked(job: Job, outcome: Outcome, reporter: Reporter, place: Place) -> Iterator[Hold]:
     """Hold the cluster's lock; at the end, however it comes, what came of it is audited and the lock released."""
     request = outcome.request
-    record = audit.begin(request.typed, job.cluster.name, outcome.hosts, request.reason)
     with job.fleet.apart(job.servers[0]) as remote:
+        record = audit.begin(request.typed, job.cluster.name, outcome.hosts, request.reason)
         began = time.monotonic()
         hold = lock.take(remote, record, reporter.heading, place=place, wait_seconds=request.lock_wait)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,8 +79,9 @@ def merged(there: Mapping[str, Any], harbor: Harbor) -> dict[str, Any]:
     return result
 
 
+@functools.lru_cache(maxsize=64)  # the hosts of a cluster have the same, and more than one step looks at it
 def parsed(text: str | None) -> dict[str, Any] | None:
-    """Return a host's ``registries.yaml`` as a document; None if it is not one that K3s could read."""
+    """Return a host's ``registries.yaml`` as a document, to be read only; None if it is not one that K3s could read."""
     try:
         document = from_yaml(text or "")
     except Unreadable:
