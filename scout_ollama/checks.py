@@ -183,7 +183,7 @@ def _registry(host: Host, harbor: Harbor | None, facts: HostFacts) -> Iterator[F
             "registry",
             host.name,
             "Harbor does not answer this host",
-            last[0] if not facts.registry.ok else f"it answers HTTP {last[0]} to /v2/",
+            f"{harbor.url}: {last[0] if not facts.registry.ok else f'HTTP {last[0]} to /v2/'}",
             "check harbor.url and harbor.ca of the staging cluster, its firewall, and that Harbor runs",
         )
 

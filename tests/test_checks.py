@@ -77,6 +77,18 @@ def test_harbor_asking_for_a_token_is_a_harbor_that_answers() -> None:
     assert on_host(OLLAMA, host_facts(registry=Section(0, "401"))) == []
 
 
+@pytest.mark.parametrize(
+    ("registry", "why"),
+    [
+        (Section(28, "curl: (28) Connection timeout after 5000 ms"), "curl: (28) Connection timeout after 5000 ms"),
+        (Section(0, "503"), "HTTP 503 to /v2/"),
+    ],
+)
+def test_a_harbor_that_does_not_answer_is_named_whatever_curl_says(registry: Section, why: str) -> None:
+    (finding,) = on_host(OLLAMA, host_facts(registry=registry))
+    assert (finding.what, finding.why) == ("Harbor does not answer this host", f"{HARBOR.url}: {why}")
+
+
 def test_a_harbor_that_refuses_the_credentials_is_told_before_they_are_written_anywhere() -> None:
     with_robot = HARBOR.model_copy(update={"username": "robot$pull"})
     (finding,) = on_host(OLLAMA, host_facts(registry=Section(0, "401")), with_robot)
