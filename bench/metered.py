@@ -62,8 +62,8 @@ class Memory:
         together = 0
         for parent, child in descendants(pid):
             peak, now = seen[child] = _memory(child)
-            # Until a child has begun its own program it borrows its parent's memory.
-            if seen[child] != seen.get(parent):
+            # Until a child has begun its own program it borrows its parent's memory, which may grow between two looks.
+            if seen[child] not in (seen.get(parent), _memory(parent)):
                 together += now
             self.largest = max(self.largest, peak)
         self.all = max(self.all, together)

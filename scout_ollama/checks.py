@@ -20,6 +20,7 @@ OLDEST_K3S = (1, 29)
 MOST_CLOCK_SECONDS = 300
 # K3s starts the kubelet with eviction-hard imagefs.available<5%,nodefs.available<5%.
 LEAST_FREE_FRACTION = 0.05
+_NO_GPU = "No devices were found"  # nvidia-smi, which ends with 6, when its driver runs and has no GPU
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _registry(host: Host, harbor: Harbor | None, facts: HostFacts) -> Iterator[F
 
 
 def _gpus(host: Host, facts: HostFacts) -> Iterator[Finding]:
-    if not facts.gpus.ok:
+    if not facts.gpus.ok and _NO_GPU not in facts.gpus.text:
         yield Finding(
             "gpu",
             host.name,

@@ -59,6 +59,7 @@ def test_a_good_host_in_a_good_cluster_has_no_findings() -> None:
         ({"gpus": Section(127, "")}, "gpu", "do not answer", "not installed"),
         ({"gpus": Section(124, "")}, "gpu", "do not answer", "did not end in time"),
         ({"gpus": Section(0, "")}, "gpu", "0 GPUs, the inventory says 1", "bus"),
+        ({"gpus": Section(6, "No devices were found")}, "gpu", "0 GPUs, the inventory says 1", "bus"),
         ({"curl": False}, "curl", "curl is not installed", ""),
         ({"store_directories": False}, "store", "/var/lib/ollama is not there", "blobs/"),
     ],
