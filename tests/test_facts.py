@@ -65,10 +65,7 @@ def test_what_is_begun_together_is_shown_like_everything_else() -> None:
         begin missing no-such-command
         emit meanwhile echo here
     """
-    printed = subprocess.run(
-        ["sh", "-c", facts_script("together").text + asked], capture_output=True, check=True
-    ).stdout
-    sections = parse_sections(printed.decode())
+    sections = answers_together(asked)
     assert list(sections) == ["meanwhile", "lines", "silent", "bad", "missing"]
     assert sections["lines"] == Section(0, "one\n\ntwo")
     assert sections["silent"] == Section(0, "")

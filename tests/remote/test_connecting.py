@@ -180,20 +180,22 @@ def test_nagle_is_off(ssh: SshRemote) -> None:
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_the_cipher_is_one_that_needs_no_checksums(start_sshd: StartSshd, known_hosts: Path, connect: Connect) -> None:
+def agreed_on(pattern: str, start_sshd: StartSshd, known_hosts: Path, connect: Connect) -> list[str]:
+    """What a stock sshd says that it and we agreed on."""
     sshd = start_sshd(settings="LogLevel DEBUG1")
     sshd.trusted_in(known_hosts)
     connect(sshd.host()).read(HELLO)
-    agreed = re.findall(r"kex: \S+ cipher: (\S+)", sshd.log())
+    return re.findall(pattern, sshd.log())
+
+
+def test_the_cipher_is_one_that_needs_no_checksums(start_sshd: StartSshd, known_hosts: Path, connect: Connect) -> None:
+    agreed = agreed_on(r"kex: \S+ cipher: (\S+)", start_sshd, known_hosts, connect)
     assert len(agreed) == 2  # to the server, and back
     assert all("gcm" in name for name in agreed)
 
 
 def test_the_key_exchange_is_a_cheap_one(start_sshd: StartSshd, known_hosts: Path, connect: Connect) -> None:
-    sshd = start_sshd(settings="LogLevel DEBUG1")
-    sshd.trusted_in(known_hosts)
-    connect(sshd.host()).read(HELLO)
-    agreed = re.findall(r"kex: algorithm: (\S+)", sshd.log())
+    agreed = agreed_on(r"kex: algorithm: (\S+)", start_sshd, known_hosts, connect)
     assert agreed
     assert all("25519" in name for name in agreed)  # Diffie-Hellman groups cost 10 to 30 times the CPU
 
