@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from lab.labhost import LabHost
+from lab.process import holds_in_time
 
 Run = subprocess.Popen[str]
 Lift = Callable[[], None]
@@ -38,8 +39,13 @@ def lossy(host: LabHost, _: Run) -> Lift:
 
 def without_sshd(host: LabHost, _: Run) -> Lift:
     """Its sshd is killed, with every session."""
-    host.run(["pkill", "-KILL", "sshd"], check=False)
+    kill_sshd(host)
     return lambda: start_sshd(host)
+
+
+def kill_sshd(host: LabHost) -> None:
+    """Kill sshd until none is left: who is still dying, or came meanwhile, would be taken for one that runs."""
+    assert holds_in_time(lambda: host.run(["pkill", "-KILL", "sshd"], check=False).returncode == 1), "sshd lives on"
 
 
 def start_sshd(host: LabHost) -> None:

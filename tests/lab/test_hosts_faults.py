@@ -1,5 +1,6 @@
 """What can happen to a lab host, and that it can be undone."""
 
+import threading
 import time
 from collections.abc import Callable
 from subprocess import CompletedProcess
@@ -10,6 +11,7 @@ from lab.lab import Lab
 from lab.labhost import LabHost
 from lab.process import holds_in_time
 from scout_ollama.errors import Trouble
+from tests.faults.faults import kill_sshd, start_sshd
 
 pytestmark = pytest.mark.lab
 
@@ -156,3 +158,25 @@ def test_the_clock_lies_by_as_much_as_asked(host: LabHost, ssh: Ssh) -> None:
     assert ssh("node-1", "date -u -d @0 +%Y").stdout == "1970\n", "a date that is given is not changed"
     host.set_clock(0)
     assert abs(time.time() - int(ssh("node-1", "date +%s").stdout)) < 5
+
+
+def test_a_killed_sshd_is_gone_while_others_log_in_and_comes_back(host: LabHost, ssh: Ssh) -> None:
+    over = threading.Event()
+
+    def keep_logging_in() -> None:
+        while not over.is_set():
+            ssh("node-1", "true")
+
+    guests = [threading.Thread(target=keep_logging_in) for _ in range(3)]
+    for guest in guests:
+        guest.start()
+    try:
+        for _ in range(10):
+            kill_sshd(host)
+            assert host.run(["pgrep", "sshd"], check=False).returncode == 1
+            start_sshd(host)
+            host.wait_for_ssh()
+    finally:
+        over.set()
+        for guest in guests:
+            guest.join()
