@@ -195,7 +195,7 @@ def _gpus(host: Host, facts: HostFacts) -> Iterator[Finding]:
             "gpu",
             host.name,
             "its GPUs do not answer",
-            _why_no_gpus(facts.gpus),
+            why_no_gpus(facts.gpus),
             on(host, "nvidia-smi; sudo dmesg | grep -i nvrm | tail"),
         )
         return
@@ -210,7 +210,8 @@ def _gpus(host: Host, facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _why_no_gpus(gpus: Section) -> str:
+def why_no_gpus(gpus: Section) -> str:
+    """Why nvidia-smi tells of no GPU, in its own words if it had any."""
     if gpus.text.strip():
         return gpus.text.strip().splitlines()[0]
     return "nvidia-smi did not end in time" if gpus.timed_out else "nvidia-smi is not installed"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scout_ollama import manifests, pods
-from scout_ollama.checks import LEAST_FREE_FRACTION
+from scout_ollama.checks import LEAST_FREE_FRACTION, why_no_gpus
 from scout_ollama.facts import Sections, drained
 from scout_ollama.gpu_operator.state import RESOURCE
 from scout_ollama.hints import on
@@ -123,7 +123,7 @@ class Judge:
         if self.now is None:
             return self.silent
         if self.now.gpus and not self.now.gpus.ok:
-            why = (self.now.gpus.text.strip().splitlines() or ["nvidia-smi did not end within 8 s"])[0]
+            why = why_no_gpus(self.now.gpus)
             return broken("no driver", "its GPUs do not answer", why=why, next=on(self.host, "nvidia-smi"))
         if self.now.gpus and len(self.now.gpu_memory) < wanted_gpus:
             what = f"the driver shows {len(self.now.gpu_memory)} of its {counted(wanted_gpus, 'GPU')}"
