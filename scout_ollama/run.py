@@ -57,16 +57,15 @@ def _carry_out(site: Site, cluster: Cluster, request: Request, prepare: Prepare,
     outcome = Outcome(cluster, request)
     with _told(outcome), Fleet(site) as fleet:
         propose = prepare(cluster)
-        if request.may_change:
-            fleet.expect(cluster.hosts)
+        fleet.expect(cluster.hosts)
         reporter = _reporter(site, request)  # what it needs is imported while the hosts let us in
         job = Job(site, cluster, fleet, reporter.say, outcome.hosts, reporter.progress)
-        if not request.may_change:
-            _show(job, propose(job), reporter, outcome)
-            consent.refuse_without_terminal(request, outcome)
-        else:
+        if request.may_change:
             with _locked(job, outcome, reporter, place) as hold:
                 _do(job, propose(job), hold, reporter, outcome)
+        else:
+            _show(job, propose(job), reporter, outcome)
+            consent.refuse_without_terminal(request, outcome)
     _reporter(site, request).outcome(outcome)
     return outcome
 
