@@ -57,7 +57,7 @@ def _carry_out(site: Site, cluster: Cluster, request: Request, prepare: Prepare,
     outcome = Outcome(cluster, request)
     with _told(outcome), Fleet(site) as fleet:
         propose = prepare(cluster)
-        fleet.expect(cluster.hosts)
+        fleet.expect(outcome.hosts)
         reporter = _reporter(site, request)  # what it needs is imported while the hosts let us in
         job = Job(site, cluster, fleet, reporter.say, outcome.hosts, reporter.progress)
         if request.may_change:

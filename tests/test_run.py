@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from scout_ollama import audit, consent
+from scout_ollama import audit, consent, run
 from scout_ollama.changes import Change, Expected, Plan, Stage
 from scout_ollama.errors import HostTroubles, Trouble
 from scout_ollama.fleet import Fleet
-from scout_ollama.inventory import load_site
+from scout_ollama.inventory import Host, Site, load_site
 from scout_ollama.job import Job
 from scout_ollama.lock import Hold
 from scout_ollama.making import Making
@@ -335,3 +335,19 @@ def test_a_disruptive_command_without_a_reason_is_refused_with_how_to_give_one()
     assert caught.value.next.startswith("inv drain-host --hosts phi:gpu-1 --reason ")
     request = Request("inv drain-host", reason="fan")
     assert request.with_reason() is request
+
+
+# -- who is contacted
+
+
+def test_a_host_that_was_not_selected_is_left_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
+    contacted = []
+
+    def connect(_: Site, host: Host) -> Remote:
+        contacted.append(host.name)
+        return RecordingRemote(host)
+
+    monkeypatch.setattr(run, "Fleet", lambda site: Fleet(site, connect))
+    request = Request("inv exec --hosts phi-gpu-2 -- date", Consent.PLAN_ONLY).on([PHI.hosts["phi-gpu-2"]])
+    assert run.carry_out(SITE, [PHI], request, run.unprepared(lambda _: Proposal(Plan(())))) == 0
+    assert contacted == ["phi-gpu-2"]
