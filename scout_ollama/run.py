@@ -19,6 +19,7 @@ from scout_ollama.job import Job, NoServerLeft
 from scout_ollama.lock import Hold, Place
 from scout_ollama.making import Making
 from scout_ollama.proposal import Outcome, Proposal, Request
+from scout_ollama.remote import Remote
 from scout_ollama.report import Reporter
 
 Propose = Callable[[Job], Proposal]
@@ -57,17 +58,23 @@ def _carry_out(site: Site, cluster: Cluster, request: Request, prepare: Prepare,
     outcome = Outcome(cluster, request)
     with _told(outcome), Fleet(site) as fleet:
         propose = prepare(cluster)
-        fleet.expect(outcome.hosts)
-        reporter = _reporter(site, request)  # what it needs is imported while the hosts let us in
-        job = Job(site, cluster, fleet, reporter.say, outcome.hosts, reporter.progress)
         if request.may_change:
-            with _locked(job, outcome, reporter, place) as hold:
-                _do(job, propose(job), hold, reporter, outcome)
+            with fleet.apart(cluster.servers[0]) as keeper:  # first: everything waits for the lock
+                job, reporter = _begin(site, fleet, outcome)
+                with _locked(keeper, outcome, reporter, place) as hold:
+                    _do(job, propose(job), hold, reporter, outcome)
         else:
+            job, reporter = _begin(site, fleet, outcome)
             _show(job, propose(job), reporter, outcome)
             consent.refuse_without_terminal(request, outcome)
     _reporter(site, request).outcome(outcome)
     return outcome
+
+
+def _begin(site: Site, fleet: Fleet, outcome: Outcome) -> tuple[Job, Reporter]:
+    fleet.expect(outcome.hosts)
+    reporter = _reporter(site, outcome.request)  # what it needs is imported while the hosts let us in
+    return Job(site, outcome.cluster, fleet, reporter.say, outcome.hosts, reporter.progress), reporter
 
 
 def _reporter(site: Site, request: Request) -> Reporter:
@@ -91,19 +98,18 @@ def _told(outcome: Outcome) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(job: Job, outcome: Outcome, reporter: Reporter, place: Place) -> Iterator[Hold]:
+def _locked(keeper: Remote, outcome: Outcome, reporter: Reporter, place: Place) -> Iterator[Hold]:
     """Hold the cluster's lock; at the end, however it comes, what came of it is audited and the lock released."""
     request = outcome.request
-    with job.fleet.apart(job.servers[0]) as remote:
-        record = audit.begin(request.typed, job.cluster.name, outcome.hosts, request.reason)
-        began = time.monotonic()
-        hold = lock.take(remote, record, reporter.heading, place=place, wait_seconds=request.lock_wait)
-        try:
-            with _told(outcome):
-                yield hold
-        finally:
-            with interrupts.held_off():
-                _end(hold, outcome, time.monotonic() - began)
+    record = audit.begin(request.typed, outcome.cluster.name, outcome.hosts, request.reason)
+    began = time.monotonic()
+    hold = lock.take(keeper, record, reporter.heading, place=place, wait_seconds=request.lock_wait)
+    try:
+        with _told(outcome):
+            yield hold
+    finally:
+        with interrupts.held_off():
+            _end(hold, outcome, time.monotonic() - began)
 
 
 def _end(hold: Hold, outcome: Outcome, seconds: float) -> None:
