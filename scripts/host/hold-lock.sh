@@ -23,27 +23,29 @@ fail() {
     printf 'failed %s\n' "$*"
     exit 1
 }
-# One line, all of it or nothing of it: on a full disk a part of it would spoil the next one.
+# One line up to its last brace, all of it or nothing of it: on a full disk a part of it would spoil the next one.
 # shellcheck disable=SC2094  # its size is asked for before it is written to
 append() {
     (
         flock 7
         size=$(stat -c %s "$audit")
-        if printf '%s\n' "$1" | sed 's/ *$//' >&7 && sync "$audit"; then exit 0; fi
+        if printf '%s}\n' "${1%\}*}" >&7 && sync "$audit"; then exit 0; fi
         truncate -s "$size" "$audit"
         exit 1
     ) 7>>"$audit"
 }
-# Audit what a record says and forget it; whoever calls holds its file. Beside the lock every run has a file of its own.
+# settle FILE RECORD: audit what its record says and forget it; whoever calls holds the file. Beside the lock every run has
+# a file of its own.
 settle() {
-    append "$(head -n 1 "$1")" || return
+    append "$2" || return
     : >"$1"
     [ "${1##*/}" = lock ] || rm -f "$1"
 }
 settle_left() {
     [ -s "$1" ] || return 0
-    printf 'left %s\n' "$(head -n 1 "$1")"
-    settle "$1" || fail "$audit cannot be written"
+    left=$(head -n 1 "$1")
+    printf 'left %s\n' "$left"
+    settle "$1" "$left" || fail "$audit cannot be written"
 }
 settle_others() {
     for other in "$state/lock" "$state"/beside-*; do
@@ -54,7 +56,7 @@ settle_others() {
 }
 write_record() { printf '%s\n%s\n' "$record" "$$" >"$file" && sync "$file"; }
 
-mkdir -p "$state" || fail "$state cannot be made"
+[ -d "$state" ] || mkdir -p "$state" || fail "$state cannot be made"
 : >>"$file" || fail "$file cannot be written"
 exec 9<>"$file"
 if ! flock -n 9; then
@@ -81,5 +83,5 @@ while sign=$(timeout "$patience" head -c 1 9>&-); do
     esac
 done
 record=$(head -n 1 "$file")
-settle "$file" || fail "$audit cannot be written: what it lacks stands in $file, and the next run adds it"
+settle "$file" "$record" || fail "$audit cannot be written: what it lacks stands in $file, and the next run adds it"
 printf 'ended %s\n' "$record"
