@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from scout_ollama.errors import Trouble, places
 from scout_ollama.inventory import Host, Site
-from scout_ollama.remote import Reader, Remote, SshRemote
+from scout_ollama.remote import Reader, Remote
 
 if TYPE_CHECKING:
     from scout_ollama.lock import Hold
@@ -24,6 +24,14 @@ AT_ONCE = 40
 """Hosts worked on at the same time: threads serve well up to here."""
 
 Connect = Callable[[Site, Host], Remote]
+
+
+def by_ssh(site: Site, host: Host) -> Remote:
+    """Return a remote over SSH; nothing is contacted yet."""
+    # Here, before threads begin that would all wait for it.
+    from scout_ollama.remote.ssh import SshRemote
+
+    return SshRemote.connect(site, host)
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ def run_on(names: Iterable[str], function: Callable[[str], T], limit: int = AT_O
 class Fleet:
     """One connection to each host for the whole run, opened when it is first needed. A context manager."""
 
-    def __init__(self, site: Site, connect: Connect = SshRemote.connect) -> None:
+    def __init__(self, site: Site, connect: Connect = by_ssh) -> None:
         self._site = site
         self._hosts = {host.name: host for host in site.hosts}
         self._connect = connect

@@ -1,6 +1,7 @@
 """One host at a time: read, run and put, over SSH, on this machine, or on paper.
 
-Only this package uses Fabric and Paramiko, and it imports them when the first connection is made.
+Only this package uses Fabric and Paramiko. ``ssh`` and what it needs import them, which takes long: nobody imports
+these before a host is to be connected to.
 """
 
 from .conversation import Conversation
@@ -8,7 +9,6 @@ from .local import LocalRemote
 from .protocol import CommandFailed, HostKeyRefused, Reader, Remote, RemoteError, Result
 from .recording import Call, RecordingRemote
 from .script import Script
-from .ssh import SshRemote
 
 __all__ = [
     "Call",
@@ -22,5 +22,4 @@ __all__ = [
     "RemoteError",
     "Result",
     "Script",
-    "SshRemote",
 ]

@@ -7,21 +7,18 @@ import select
 import shlex
 import threading
 import time
-from typing import TYPE_CHECKING
+
+import fabric
+import paramiko
 
 from scout_ollama.inventory import Host, Site
 from scout_ollama.known_hosts import KnownHosts
-from scout_ollama.remote import failures
+from scout_ollama.remote import connection, failures
 from scout_ollama.remote.base import ScriptRemote
 from scout_ollama.remote.conversation import Conversation, Disconnected
 from scout_ollama.remote.output import Output
 from scout_ollama.remote.script import Script
-
-if TYPE_CHECKING:
-    import fabric
-    import paramiko
-
-    from scout_ollama.remote.transport import Transport
+from scout_ollama.remote.transport import Transport
 
 _CHUNK_BYTES = 64 * 1024
 _POLL_SECONDS = 1.0
@@ -55,8 +52,6 @@ class SshRemote(ScriptRemote):
         """Disconnect for good; what still runs on the host ends when its timeout does."""
         self._closed = True  # first, and without waiting for the lock: whoever is connecting now looks at it afterwards
         if self._connection:
-            from scout_ollama.remote import connection
-
             connection.close(self._connection)
 
     def _open(self) -> fabric.Connection:
@@ -67,9 +62,6 @@ class SshRemote(ScriptRemote):
             return self._connect()
 
     def _connect(self) -> fabric.Connection:
-        # Importing Fabric takes 0.3 s, which `inv --list` must not pay.
-        from scout_ollama.remote import connection
-
         if self._connection and not self._connection.is_connected:
             connection.close(self._connection)
             self._connection = None
@@ -82,10 +74,6 @@ class SshRemote(ScriptRemote):
 
     def _execute(self, argv: list[str], payload: bytes, output: Output, deadline: float) -> int:
         opened = self._open()
-        import paramiko
-
-        from scout_ollama.remote import connection
-
         try:
             channel = opened.transport.open_session()
             channel.exec_command(shlex.join(argv))
@@ -103,8 +91,6 @@ class SshRemote(ScriptRemote):
 
     def _begin(self, script: Script, argv: list[str], payload: bytes) -> Conversation:
         opened = self._open()
-        import paramiko
-
         try:
             channel = opened.transport.open_session()
             channel.set_combine_stderr(True)
@@ -150,8 +136,6 @@ class _SshConversation(Conversation):
 
 def _expect_life(transport: Transport) -> None:
     """Raise Disconnected if the connection is lost."""
-    import paramiko
-
     try:
         transport.expect_life()
     except paramiko.SSHException as error:

@@ -23,7 +23,7 @@ from lab.topology import ssh_hosts
 from scout_ollama.inventory import load_site
 from scout_ollama.models.chain import Chain
 from scout_ollama.models.sharing import RunKey, ShareBlobs, UnshareBlobs
-from scout_ollama.remote import SshRemote
+from scout_ollama.remote.ssh import SshRemote
 
 pytestmark = pytest.mark.lab
 

@@ -8,7 +8,7 @@ import pytest
 
 from scout_ollama.inventory import Host
 from scout_ollama.known_hosts import KnownHosts
-from scout_ollama.remote import SshRemote
+from scout_ollama.remote.ssh import SshRemote
 from tests.remote.sshd import Sshd, keygen
 
 

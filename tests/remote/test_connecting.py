@@ -15,7 +15,8 @@ import pytest
 
 from scout_ollama.inventory import Host, Ssh
 from scout_ollama.known_hosts import KnownHosts
-from scout_ollama.remote import RemoteError, Script, SshRemote
+from scout_ollama.remote import RemoteError, Script
+from scout_ollama.remote.ssh import SshRemote
 from tests.remote.sshd import ADDRESS, Sshd, free_port
 
 HELLO = Script("hello", "echo hello")

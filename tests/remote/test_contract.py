@@ -13,16 +13,8 @@ from pathlib import Path
 import pytest
 
 from scout_ollama.inventory import Host
-from scout_ollama.remote import (
-    CommandFailed,
-    LocalRemote,
-    RecordingRemote,
-    Remote,
-    RemoteError,
-    Script,
-    SshRemote,
-    output,
-)
+from scout_ollama.remote import CommandFailed, LocalRemote, RecordingRemote, Remote, RemoteError, Script, output
+from scout_ollama.remote.ssh import SshRemote
 
 MIB = 1024 * 1024
 BINARY = bytes(range(256)) * 4

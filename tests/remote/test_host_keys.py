@@ -11,7 +11,8 @@ import pytest
 
 from scout_ollama.inventory import Host
 from scout_ollama.known_hosts import KnownHosts, add
-from scout_ollama.remote import HostKeyRefused, Script, SshRemote
+from scout_ollama.remote import HostKeyRefused, Script
+from scout_ollama.remote.ssh import SshRemote
 from tests.remote.sshd import ADDRESS, Sshd, keygen, public_key
 
 HELLO = Script("hello", "echo hello")

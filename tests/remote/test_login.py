@@ -15,7 +15,8 @@ import paramiko
 import pytest
 
 from scout_ollama.inventory import Host
-from scout_ollama.remote import RemoteError, Script, SshRemote, keys
+from scout_ollama.remote import RemoteError, Script, keys
+from scout_ollama.remote.ssh import SshRemote
 from tests.remote.sshd import Sshd, keygen, public_key, with_user
 
 HELLO = Script("hello", "echo hello")

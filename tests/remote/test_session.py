@@ -16,9 +16,10 @@ import pytest
 
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Host, ScoutCluster, Site
-from scout_ollama.remote import CommandFailed, Reader, RemoteError, Script, SshRemote, connection, transport
+from scout_ollama.remote import CommandFailed, Reader, RemoteError, Script, connection, transport
 from scout_ollama.remote.connection import open_socket
 from scout_ollama.remote.route import Hop
+from scout_ollama.remote.ssh import SshRemote
 from tests.remote.sshd import Sshd, send
 
 HELLO = Script("hello", "echo hello")

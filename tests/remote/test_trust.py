@@ -11,7 +11,8 @@ from scout_ollama import hostkeys
 from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Host, ScoutCluster, Site
 from scout_ollama.known_hosts import add
-from scout_ollama.remote import HostKeyRefused, Script, SshRemote
+from scout_ollama.remote import HostKeyRefused, Script
+from scout_ollama.remote.ssh import SshRemote
 from tests.remote.sshd import Sshd, keygen, public_key
 
 HELLO = Script("hello", "echo hello")
