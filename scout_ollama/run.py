@@ -59,10 +59,10 @@ def _carry_out(site: Site, cluster: Cluster, request: Request, prepare: Prepare,
     with _told(outcome), Fleet(site) as fleet:
         propose = prepare(cluster)
         if request.may_change:
-            with fleet.apart(cluster.servers[0]) as keeper:  # first: everything waits for the lock
-                job, reporter = _begin(site, fleet, outcome)
-                with _locked(keeper, outcome, reporter, place) as hold:
-                    _do(job, propose(job), hold, reporter, outcome)
+            keeper = fleet.apart(cluster.servers[0])  # first: everything waits for the lock
+            job, reporter = _begin(site, fleet, outcome)
+            with _locked(keeper, outcome, reporter, place) as hold:
+                _do(job, propose(job), hold, reporter, outcome)
         else:
             job, reporter = _begin(site, fleet, outcome)
             _show(job, propose(job), reporter, outcome)
@@ -101,15 +101,18 @@ def _told(outcome: Outcome) -> Iterator[None]:
 def _locked(keeper: Remote, outcome: Outcome, reporter: Reporter, place: Place) -> Iterator[Hold]:
     """Hold the cluster's lock; at the end, however it comes, what came of it is audited and the lock released."""
     request = outcome.request
-    record = audit.begin(request.typed, outcome.cluster.name, outcome.hosts, request.reason)
-    began = time.monotonic()
-    hold = lock.take(keeper, record, reporter.heading, place=place, wait_seconds=request.lock_wait)
-    try:
-        with _told(outcome):
-            yield hold
-    finally:
-        with interrupts.held_off():
-            _end(hold, outcome, time.monotonic() - began)
+    # A signal may come when the caller is through and this generator not resumed yet: then it ends when it is collected,
+    # and needs its connection until that.
+    with keeper:
+        record = audit.begin(request.typed, outcome.cluster.name, outcome.hosts, request.reason)
+        began = time.monotonic()
+        hold = lock.take(keeper, record, reporter.heading, place=place, wait_seconds=request.lock_wait)
+        try:
+            with _told(outcome):
+                yield hold
+        finally:
+            with interrupts.held_off():
+                _end(hold, outcome, time.monotonic() - began)
 
 
 def _end(hold: Hold, outcome: Outcome, seconds: float) -> None:

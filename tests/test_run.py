@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from scout_ollama import audit, consent, run
+from scout_ollama import audit, consent, lock, run
 from scout_ollama.changes import Change, Expected, Plan, Stage
 from scout_ollama.errors import HostTroubles, Trouble
 from scout_ollama.fleet import Fleet
 from scout_ollama.inventory import Host, Site, load_site
 from scout_ollama.job import Job
-from scout_ollama.lock import Hold
+from scout_ollama.lock import Hold, Place
 from scout_ollama.making import Making
 from scout_ollama.manifests import KubeObject
 from scout_ollama.proposal import Consent, Outcome, Proposal, Request
@@ -335,6 +336,22 @@ def test_a_disruptive_command_without_a_reason_is_refused_with_how_to_give_one()
     assert caught.value.next.startswith("inv drain-host --hosts phi:gpu-1 --reason ")
     request = Request("inv drain-host", reason="fan")
     assert request.with_reason() is request
+
+
+def test_a_run_that_a_signal_ends_between_two_steps_is_audited_before_it_hangs_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened = []
+    keeper = RecordingRemote(PHI.hosts["phi-gpu-1"])
+    monkeypatch.setattr(keeper, "close", lambda: happened.append("hung up"))
+    monkeypatch.setattr(lock, "take", lambda *_, **__: None)
+    monkeypatch.setattr(run, "_end", lambda *_: happened.append("audited"))
+    outcome = Outcome(PHI, Request("inv deploy-ollama", Consent.YES))
+    manager = run._locked(keeper, outcome, Reporter(()), Place.LOCK)
+    manager.__enter__()
+    del manager  # never left: the signal came before
+    gc.collect()
+    assert happened == ["audited", "hung up"]
 
 
 # -- who is contacted
