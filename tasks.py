@@ -281,7 +281,7 @@ def remove_ollama(inventory: Site, hosts: str, request: Request) -> int:
     """Take Ollama away from whole clusters; models, images and K3s's settings stay on the hosts."""
     from scout_ollama import remove, run, selection
 
-    clusters = selection.whole_clusters(inventory, hosts, "remove-ollama")
+    clusters = selection.whole_clusters(inventory, hosts, "remove-ollama", also_left=True)
     return run.carry_out(inventory, clusters, request, run.unprepared(remove.propose))
 
 

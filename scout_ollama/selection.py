@@ -8,14 +8,17 @@ from scout_ollama.errors import Trouble
 from scout_ollama.inventory import Cluster, Host, OllamaCluster, ScoutCluster, Site
 
 
-def whole_clusters(site: Site, selector: str, command: str) -> list[Cluster]:
+def whole_clusters(site: Site, selector: str, command: str, *, also_left: bool = False) -> list[Cluster]:
     """Return the selected clusters that run an Ollama, for a command that is about a cluster as a whole.
+
+    With ``also_left`` a Scout whose ``ollama_mode`` is another by now counts too: what was deployed may be left there.
 
     Raises:
         Trouble: none does, or the selector leaves out hosts of one.
     """
     hosts = site.select(selector)
-    clusters = [cluster for cluster in site.clusters_of(hosts) if cluster.runs_ollama]
+    chosen = site.clusters_of(hosts)
+    clusters = [one for one in chosen if one.runs_ollama or (also_left and isinstance(one, ScoutCluster))]
     _require_whole(clusters, hosts, selector, command)
     if not clusters:
         raise _runs_none(site, selector, command)

@@ -9,6 +9,7 @@ from scout_ollama.errors import Trouble
 from scout_ollama.facts import Sections, facts_script, parse_sections
 from scout_ollama.inventory import Host, ScoutCluster
 from scout_ollama.kube_json import objects_in
+from scout_ollama.manifests import MANAGER
 from scout_ollama.open_webui import needs, record, workload
 from scout_ollama.open_webui.configuration import Connection, Embedding, Json
 from scout_ollama.open_webui.needs import Need
@@ -26,13 +27,14 @@ OLDEST = (0, 10)
 class Installed:
     """What Kubernetes says.
 
-    ``consumers`` are others that have an Ollama's URL, by what they are; of them, and of the volumes of ``embedded``,
-    only who asked for what is around knows.
+    ``consumers`` are others that have an Ollama's URL, by what they are; ``own`` are the DaemonSets of ours, as
+    NAMESPACE/NAME. Of them, and of the volumes of ``embedded``, only who asked for what is around knows.
     """
 
     workload: Workload
     embedded: Embedded | None
     consumers: Mapping[str, str]
+    own: Sequence[str]
     before: Before | None
 
 
@@ -59,14 +61,14 @@ class Found:
 
 
 def read_installed(remote: Reader, scout: ScoutCluster, *, around: bool = False) -> Installed:
-    """Read what Kubernetes says; with ``around`` also of volumes and of others that use an Ollama.
+    """Read what Kubernetes says; with ``around`` also of volumes, others that use an Ollama, and our own.
 
     Raises:
         Trouble: the host or the cluster cannot be asked, or there is no Open WebUI.
     """
     namespace = scout.open_webui.namespace
     script = facts_script("together", "open-webui-facts")
-    arguments = (namespace, record.RECORDS, "around" if around else "")
+    arguments = (namespace, record.RECORDS, MANAGER if around else "")
     sections = parse_sections(remote.read(script, *arguments, sudo=True).stdout)
     return installed_of(sections, namespace, remote.host)
 
@@ -96,6 +98,7 @@ def _installed(sections: Sections, namespace: str, host: str) -> Installed:
         workload=workload.find(objects, namespace),
         embedded=workload.embedded(objects, volumes),
         consumers={parts[0]: parts[1] for parts in lines if len(parts) == 2 and parts[1]},
+        own=sections["own"].text.split() if sections["own"].ok else (),
         before=record.parse(sections["record"].text, host) if sections["record"].ok else None,
     )
 

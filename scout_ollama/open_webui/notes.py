@@ -26,6 +26,13 @@ def of(site: Site, scout: ScoutCluster, target: Target, found: Found, *, will_ch
             why="it sets what it always set, in its chart's values, and a new database would begin with that",
             next="in Scout's inventory: " + _scouts_own(target),
         )
+    for name in found.installed.own:
+        if target.mode != "deploy":
+            yield Trouble(
+                f"{scout.name} has an Ollama of its own as well: DaemonSet {name}",
+                why="it was deployed when its ollama_mode was deploy, and keeps its memory and GPUs",
+                next=f"inv remove-ollama --hosts {scout.name}, when nobody needs it any more",
+            )
     for name, url in found.installed.consumers.items():
         if target.mode == "external":
             yield Trouble(

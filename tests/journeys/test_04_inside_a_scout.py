@@ -233,3 +233,21 @@ def test_11_its_volume_goes_by_a_command_of_its_own(lab: Lab, operator: Operator
     said = operator.inv("disconnect-scout", "--hosts", "scout-dev", "--yes")
     assert said.status == 1
     assert "deployment/ollama has no volume any more" in said.err
+
+
+def test_12_one_that_does_without_is_told_that_its_own_is_left_until_it_is_removed(
+    lab: Lab, operator: Operator
+) -> None:
+    operator.edit("scout-dev", lambda scout: scout.update(ollama_mode="disabled"))
+    said = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
+    assert said.status == 0, said.err
+    assert "scout-dev has an Ollama of its own as well: DaemonSet ollama/ollama" in said.err
+    assert "next: inv remove-ollama --hosts scout-dev" in said.err
+    said = operator.inv("remove-ollama", "--hosts", "scout-dev", "--yes")
+    assert said.status == 0, said.err
+    assert "no object of Ollama is left" in said.err
+    assert items(lab, "daemonsets", "--namespace=ollama") == []
+    again = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
+    assert again.status == 0, again.err
+    assert "of its own" not in again.err
+    assert "scout-dev: nothing to do" in operator.inv("remove-ollama", "--hosts", "scout-dev", "--yes").err

@@ -107,6 +107,10 @@ class Site:
                 return self.file(node, path).stat().st_size
         return 0
 
+    def await_arrived(self, node: str, file: str, percent: int) -> None:
+        """Until so much of a LARGE blob is at a node."""
+        self.host(node).wait_for(lambda: self.arrived(node, file) >= LARGE * percent // 100)
+
     def sent(self, name: str) -> int:
         """Bytes that a host has sent over its link since it was started."""
         return int(self.host(name).run(["cat", "/sys/class/net/eth0/statistics/tx_bytes"]).stdout)
@@ -279,9 +283,12 @@ def test_a_transfer_that_is_killed_goes_on_where_it_was(percent: int, side: str,
     (file,) = files = site.push(LARGE, seed=percent + ord(side[-1]))
     slow(site)
     with site.copying(files) as process:
-        site.host("node-2").wait_for(lambda: site.arrived("node-2", file) >= LARGE * percent // 100)
+        site.await_arrived("node-2", file, percent - 5)
+        slow(site, rate="2mbit")  # else the last of it may have arrived before it is killed
+        site.await_arrived("node-2", file, percent)
         before = site.sent(SOURCE)
         kill(site.host(side), command)
+        slow(site)
         first = site.ends(process)
     assert first.status == 0, first.said
     site.assert_whole(files)
