@@ -101,8 +101,8 @@ def _told(outcome: Outcome) -> Iterator[None]:
 def _locked(keeper: Remote, outcome: Outcome, reporter: Reporter, place: Place) -> Iterator[Hold]:
     """Hold the cluster's lock; at the end, however it comes, what came of it is audited and the lock released."""
     request = outcome.request
-    # A signal may come when the caller is through and this generator not resumed yet: then it ends when it is collected,
-    # and needs its connection until that.
+    # A signal may come after the caller is through and before this generator is resumed: then it ends when it is
+    # collected, and needs its connection until that.
     with keeper:
         record = audit.begin(request.typed, outcome.cluster.name, outcome.hosts, request.reason)
         began = time.monotonic()

@@ -37,6 +37,8 @@ def in_order_afterwards(lab: Lab, operator: Operator) -> Iterator[None]:
     (lab.host(VICTIM).root / "etc/rancher/k3s/registries.yaml").unlink(missing_ok=True)
     kubectl(lab, "delete", "networkpolicy", "-n", "ollama", "ollama", "--ignore-not-found")
     yield
+    restarts = is_running(lab, VICTIM, "restart-k3s")
+    lab.host(VICTIM).wait_for(lambda: not restarts())  # a host ends what was begun, whatever becomes of the run
     lab.host(KEEPER).wait_for(lambda: "locked by" not in operator.inv("show-lock", "--hosts", "phi").out)
     said = operator.deploy()
     assert said.status == 0, said.err
