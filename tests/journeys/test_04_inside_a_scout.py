@@ -235,10 +235,16 @@ def test_11_its_volume_goes_by_a_command_of_its_own(lab: Lab, operator: Operator
     assert "deployment/ollama has no volume any more" in said.err
 
 
+def without_ollama(scout: dict[str, Any]) -> None:
+    """Its inventory once its own Ollama is not wanted any more."""
+    scout["ollama_mode"] = "disabled"
+    scout["hosts"][HOST]["roles"] = ["server"]
+
+
 def test_12_one_that_does_without_is_told_that_its_own_is_left_until_it_is_removed(
     lab: Lab, operator: Operator
 ) -> None:
-    operator.edit("scout-dev", lambda scout: scout.update(ollama_mode="disabled"))
+    operator.edit("scout-dev", without_ollama)
     said = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
     assert said.status == 0, said.err
     assert "scout-dev has an Ollama of its own as well: DaemonSet ollama/ollama" in said.err
