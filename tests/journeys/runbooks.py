@@ -99,7 +99,7 @@ class Engineer:
     def _types(self, command: Command) -> None:
         said = self.types(command.line)
         print(f"$ {command.line}\n{said.out}{said.err}exit {said.status}", flush=True)
-        assert said.status == command.status, command.line
+        assert said.status == command.status, f"{command.line}\n{said.err[-2000:]}"
         for text in command.says:
             assert text in said.out + said.err, command.line
 
