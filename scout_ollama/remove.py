@@ -11,6 +11,7 @@ from scout_ollama.errors import Trouble
 from scout_ollama.facts import read_cluster
 from scout_ollama.job import Job, Troubles
 from scout_ollama.manifests import KubeObject, key_of
+from scout_ollama.open_webui.losing import losing
 from scout_ollama.proposal import Proposal, Proved
 from scout_ollama.steps import objects
 
@@ -25,9 +26,11 @@ def propose(job: Job) -> Proposal:
     """
     troubles: Troubles = {}
     found = job.through_a_server(troubles, lambda remote: read_cluster(remote, []))
+    removed = objects.leftovers([], found.owned.values())
     return Proposal(
         plan=Plan(tuple(objects.plan([], found, []))),
         troubles=troubles,
+        warnings=list(losing(job, removed)) if removed else [],
         prove=lambda troubles: _prove(job, troubles),
         objects=[],
         destructive=True,

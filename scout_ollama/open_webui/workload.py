@@ -124,11 +124,14 @@ def is_address_of(url: str, embedded: Embedded | None, namespace: str) -> bool:
     host = (urlsplit(url).hostname or "").removesuffix(".")
     if host in ("localhost", "127.0.0.1", "host.docker.internal", "") or url.startswith("/"):
         return True
-    for service in embedded.services if embedded else ():
-        qualified = f"{service}.{namespace}"
-        if host in (service, qualified, f"{qualified}.svc", f"{qualified}.svc.cluster.local"):
-            return True
-    return False
+    return any(is_service(url, service, namespace) for service in (embedded.services if embedded else ()))
+
+
+def is_service(url: str, service: str, namespace: str) -> bool:
+    """Whether a URL names a Service, as it is called within its namespace or from another one."""
+    host = (urlsplit(url).hostname or "").removesuffix(".")
+    qualified = f"{service}.{namespace}"
+    return host in (service, qualified, f"{qualified}.svc", f"{qualified}.svc.cluster.local")
 
 
 def _container(workload: KubeObject) -> KubeObject | None:

@@ -245,6 +245,9 @@ def test_12_one_that_does_without_is_told_that_its_own_is_left_until_it_is_remov
     lab: Lab, operator: Operator
 ) -> None:
     operator.edit("scout-dev", without_ollama)
+    early = operator.inv("remove-ollama", "--hosts", "scout-dev", "--plan")
+    assert "scout-dev: Open WebUI uses this Ollama, and loses it" in early.err
+    assert f"why: it is connected to {URL}" in early.err
     said = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
     assert said.status == 0, said.err
     assert "scout-dev has an Ollama of its own as well: DaemonSet ollama/ollama" in said.err
@@ -252,6 +255,7 @@ def test_12_one_that_does_without_is_told_that_its_own_is_left_until_it_is_remov
     said = operator.inv("remove-ollama", "--hosts", "scout-dev", "--yes")
     assert said.status == 0, said.err
     assert "no object of Ollama is left" in said.err
+    assert "loses it" not in said.err
     assert items(lab, "daemonsets", "--namespace=ollama") == []
     again = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
     assert again.status == 0, again.err

@@ -284,6 +284,7 @@ def test_an_upgrade_can_be_undone_exactly(lab: Lab, site: Operator) -> None:
 def test_what_is_removed_is_gone_and_comes_back(lab: Lab, site: Operator) -> None:
     said = site.inv("remove-ollama", "--hosts", "phi", "--yes")
     assert said.status == 0, said.err
+    assert "scout-prod uses this Ollama: its chat loses it" in said.err
     assert kubectl(lab, "get", "daemonset,ingress,service,secret", "-n", "ollama", "-o", "name") == ""
     assert site.inv("remove-ollama", "--hosts", "phi", "--plan").status == 0
     (undo,) = re.findall(r"to undo it: inv (.*)", said.err)

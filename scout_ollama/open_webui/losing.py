@@ -1,0 +1,59 @@
+"""Whose chat loses the Ollama that is removed from a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from scout_ollama.errors import Trouble
+from scout_ollama.inventory import OllamaCluster, ScoutCluster, Site
+from scout_ollama.job import Job
+from scout_ollama.manifests import KubeObject
+from scout_ollama.open_webui import facts, workload
+from scout_ollama.open_webui.facts import Found
+from scout_ollama.open_webui.session import Session
+
+
+def losing(job: Job, removed: Iterable[KubeObject]) -> Iterator[Trouble]:
+    """Say who still uses the Ollama of these objects.
+
+    Of a shared cluster the inventory knows its Scouts; a Scout's own is used by no other, and its Open WebUI is asked.
+    """
+    if isinstance(job.cluster, OllamaCluster):
+        for scout in job.site.scouts_of(job.cluster):
+            yield _shared(job.site, scout, job.cluster)
+    elif isinstance(job.cluster, ScoutCluster):
+        yield from _own(job, job.cluster, [obj["metadata"] for obj in removed if obj["kind"] == "Service"])
+
+
+def _shared(site: Site, scout: ScoutCluster, cluster: OllamaCluster) -> Trouble:
+    return Trouble(
+        f"{scout.name} uses this Ollama: its chat loses it",
+        why=f"{site.file_of(scout).name} connects it to {cluster.name}",
+        next=f"inv connect-scout --hosts {scout.name} --disabled first, or give it another in that file",
+    )
+
+
+def _own(job: Job, scout: ScoutCluster, services: Sequence[KubeObject]) -> Iterator[Trouble]:
+    try:
+        found = job.on_first_server(lambda remote: facts.read(remote, Session(), scout))
+    except Trouble as trouble:
+        yield Trouble(
+            f"{scout.name}: it is not known whether Open WebUI uses this Ollama",
+            why=str(trouble),
+            next=f"inv check --hosts {scout.name}",
+        )
+        return
+    for url in _in_use(found):
+        if any(workload.is_service(url, service["name"], service["namespace"]) for service in services):
+            yield Trouble(
+                f"{scout.name}: Open WebUI uses this Ollama, and loses it",
+                why=f"it is connected to {url}",
+                next=f"inv connect-scout --hosts {scout.name} --external, or --disabled, first",
+            )
+
+
+def _in_use(found: Found) -> list[str]:
+    """Every URL once: those of chats, and that of embeddings."""
+    chats = found.connection.urls if found.connection.enabled else ()
+    embeddings = (found.embedding.url,) if found.embedding.uses_ollama else ()
+    return list(dict.fromkeys((*chats, *embeddings)))
