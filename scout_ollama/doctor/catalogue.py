@@ -146,7 +146,8 @@ CHECKS = (
     Check(
         "objects",
         "the cluster's objects are what the inventory says",
-        "Somebody changed them by hand, or the inventory was changed and not deployed.",
+        "Somebody changed them by hand, or the inventory was changed and not deployed. A Scout that uses another Ollama"
+        " by now may still have its own.",
     ),
     Check(
         "pod",

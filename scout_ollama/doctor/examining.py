@@ -54,6 +54,8 @@ def _looks(job: Job) -> Iterator[Look]:
         yield _share(job, cluster, away)
     if isinstance(cluster, ScoutCluster):
         yield _open_webui(job, cluster, away)
+        if not cluster.runs_ollama:
+            yield serving.nothing_left(job, away)
     if not cluster.runs_ollama:
         return
     try:

@@ -45,6 +45,20 @@ def objects_as_wanted(job: Job, wanted: Sequence[KubeObject], found: ClusterFact
     return Look(["objects"], [cluster], [Finding("objects", None, f"a deploy would {it}", "", next) for it in titles])
 
 
+def nothing_left(job: Job, away: Troubles) -> Look:
+    """Look whether a Scout that shall not have an Ollama of its own still has one."""
+    cluster = job.cluster.name
+    try:
+        found = job.through_a_server(dict(away), lambda remote: facts.read_cluster(remote, []))
+    except NoServerLeft as trouble:
+        return Look(["objects"], [cluster], blocked={cluster: trouble.what})
+    sets = [obj for obj in objects.leftovers([], found.owned.values()) if obj["kind"] == "DaemonSet"]
+    why = "it was deployed when its ollama_mode was deploy, and keeps its memory and GPUs"
+    next = f"inv remove-ollama --hosts {cluster}, when nobody needs it any more"
+    whats = [f"it has an Ollama of its own as well: {manifests.key_of(obj)}" for obj in sets]
+    return Look(["objects"], [cluster], [Finding("objects", None, what, why, next, "warn") for what in whats])
+
+
 def pods(job: Job, found: ClusterFacts, away: Troubles) -> Iterator[Look]:
     """Look at each node's pod, and ask it on its own host."""
     blocked = not_asked(away)

@@ -252,6 +252,8 @@ def test_12_one_that_does_without_is_told_that_its_own_is_left_until_it_is_remov
     assert said.status == 0, said.err
     assert "scout-dev has an Ollama of its own as well: DaemonSet ollama/ollama" in said.err
     assert "next: inv remove-ollama --hosts scout-dev" in said.err
+    said = operator.inv("check", "--hosts", "scout-dev")
+    assert "it has an Ollama of its own as well: DaemonSet ollama/ollama" in said.out
     said = operator.inv("remove-ollama", "--hosts", "scout-dev", "--yes")
     assert said.status == 0, said.err
     assert "no object of Ollama is left" in said.err
