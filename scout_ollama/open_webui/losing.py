@@ -43,17 +43,28 @@ def _own(job: Job, scout: ScoutCluster, services: Sequence[KubeObject]) -> Itera
             next=f"inv check --hosts {scout.name}",
         )
         return
-    for url in _in_use(found):
+    for url, loss in _uses(scout, found):
         if any(workload.is_service(url, service["name"], service["namespace"]) for service in services):
-            yield Trouble(
-                f"{scout.name}: Open WebUI uses this Ollama, and loses it",
+            yield loss
+
+
+def _uses(scout: ScoutCluster, found: Found) -> Iterator[tuple[str, Trouble]]:
+    """By which URL Open WebUI does what, and what is told if that goes; with Ollama turned off it may still embed."""
+    for url in found.connection.urls if found.connection.enabled else ():
+        yield (
+            url,
+            Trouble(
+                f"{scout.name}: Open WebUI chats by this Ollama, and cannot any more",
                 why=f"it is connected to {url}",
                 next=f"inv connect-scout --hosts {scout.name} --external, or --disabled, first",
-            )
-
-
-def _in_use(found: Found) -> list[str]:
-    """Every URL once: those of chats, and that of embeddings."""
-    chats = found.connection.urls if found.connection.enabled else ()
-    embeddings = (found.embedding.url,) if found.embedding.uses_ollama else ()
-    return list(dict.fromkeys((*chats, *embeddings)))
+            ),
+        )
+    if found.embedding.uses_ollama:
+        yield (
+            found.embedding.url,
+            Trouble(
+                f"{scout.name}: Open WebUI embeds documents by this Ollama, and cannot any more",
+                why=f"its settings of documents name {found.embedding.url}",
+                next=f"inv connect-scout --hosts {scout.name} --external first, or another engine in those settings",
+            ),
+        )

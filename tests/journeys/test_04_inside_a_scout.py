@@ -246,7 +246,7 @@ def test_12_one_that_does_without_is_told_that_its_own_is_left_until_it_is_remov
 ) -> None:
     operator.edit("scout-dev", without_ollama)
     early = operator.inv("remove-ollama", "--hosts", "scout-dev", "--plan")
-    assert "scout-dev: Open WebUI uses this Ollama, and loses it" in early.err
+    assert "scout-dev: Open WebUI chats by this Ollama, and cannot any more" in early.err
     assert f"why: it is connected to {URL}" in early.err
     said = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
     assert said.status == 0, said.err
@@ -257,7 +257,8 @@ def test_12_one_that_does_without_is_told_that_its_own_is_left_until_it_is_remov
     said = operator.inv("remove-ollama", "--hosts", "scout-dev", "--yes")
     assert said.status == 0, said.err
     assert "no object of Ollama is left" in said.err
-    assert "loses it" not in said.err
+    assert "chats by this Ollama" not in said.err
+    assert "scout-dev: Open WebUI embeds documents by this Ollama, and cannot any more" in said.err
     assert items(lab, "daemonsets", "--namespace=ollama") == []
     again = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
     assert again.status == 0, again.err
