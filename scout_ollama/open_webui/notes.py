@@ -26,6 +26,12 @@ def of(site: Site, scout: ScoutCluster, target: Target, found: Found, *, will_ch
             why="it sets what it always set, in its chart's values, and a new database would begin with that",
             next="in Scout's inventory: " + _scouts_own(target),
         )
+    if target.url is None and found.embedding.uses_ollama:
+        yield Trouble(
+            f"{scout.name}: documents are still embedded by {found.embedding.url}",
+            why="the engine of embeddings has a URL of its own, and turning Ollama off leaves it",
+            next="choose another engine in Open WebUI's settings of documents, if that Ollama shall go",
+        )
     for name in found.installed.own:
         if target.mode != "deploy":
             yield Trouble(

@@ -251,6 +251,7 @@ def test_12_one_that_does_without_is_told_that_its_own_is_left_until_it_is_remov
     said = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
     assert said.status == 0, said.err
     assert "scout-dev has an Ollama of its own as well: DaemonSet ollama/ollama" in said.err
+    assert f"scout-dev: documents are still embedded by {URL}" in said.err
     assert "next: inv remove-ollama --hosts scout-dev" in said.err
     said = operator.inv("check", "--hosts", "scout-dev")
     assert "it has an Ollama of its own as well: DaemonSet ollama/ollama" in said.out
@@ -262,5 +263,5 @@ def test_12_one_that_does_without_is_told_that_its_own_is_left_until_it_is_remov
     assert items(lab, "daemonsets", "--namespace=ollama") == []
     again = operator.inv("connect-scout", "--hosts", "scout-dev", "--yes")
     assert again.status == 0, again.err
-    assert "of its own" not in again.err
+    assert "has an Ollama of its own" not in again.err
     assert "scout-dev: nothing to do" in operator.inv("remove-ollama", "--hosts", "scout-dev", "--yes").err
