@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from scout_ollama import asking, certificates, checks, facts, manifests, proof, rollout, seeing
 from scout_ollama.access import Matrix
@@ -17,6 +18,7 @@ from scout_ollama.manifests import KubeObject
 from scout_ollama.models import locked, matrix
 from scout_ollama.models import survey as models_survey
 from scout_ollama.models.survey import Found
+from scout_ollama.open_webui import notes
 from scout_ollama.results import ModelOutput
 from scout_ollama.rollout import NodeRollout
 from scout_ollama.steps import objects
@@ -53,10 +55,8 @@ def nothing_left(job: Job, away: Troubles) -> Look:
     except NoServerLeft as trouble:
         return Look(["objects"], [cluster], blocked={cluster: trouble.what})
     sets = [obj for obj in objects.leftovers([], found.owned.values()) if obj["kind"] == "DaemonSet"]
-    why = "it was deployed when its ollama_mode was deploy, and keeps its memory and GPUs"
-    next = f"inv remove-ollama --hosts {cluster}, when nobody needs it any more"
-    whats = [f"it has an Ollama of its own as well: {manifests.key_of(obj)}" for obj in sets]
-    return Look(["objects"], [cluster], [Finding("objects", None, what, why, next, "warn") for what in whats])
+    told = [notes.left_behind(cluster, "it", str(manifests.key_of(obj))) for obj in sets]
+    return Look(["objects"], [cluster], [replace(finding("objects", None, one), status="warn") for one in told])
 
 
 def pods(job: Job, found: ClusterFacts, away: Troubles) -> Iterator[Look]:

@@ -1,4 +1,4 @@
-"""Whose chat loses the Ollama that is removed from a cluster."""
+"""Who loses the Ollama that is removed from a cluster."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scout_ollama.manifests import KubeObject
 from scout_ollama.open_webui import facts, workload
 from scout_ollama.open_webui.facts import Found
 from scout_ollama.open_webui.session import Session
+from scout_ollama.remote import Reader
 
 
 def losing(job: Job, removed: Iterable[KubeObject]) -> Iterator[Trouble]:
@@ -35,7 +36,7 @@ def _shared(site: Site, scout: ScoutCluster, cluster: OllamaCluster) -> Trouble:
 
 def _own(job: Job, scout: ScoutCluster, services: Sequence[KubeObject]) -> Iterator[Trouble]:
     try:
-        found = job.on_first_server(lambda remote: facts.read(remote, Session(), scout))
+        found = job.on_first_server(lambda remote: _asked(remote, scout))
     except Trouble as trouble:
         yield Trouble(
             f"{scout.name}: it is not known whether Open WebUI uses this Ollama",
@@ -46,6 +47,10 @@ def _own(job: Job, scout: ScoutCluster, services: Sequence[KubeObject]) -> Itera
     for url, loss in _uses(scout, found):
         if any(workload.is_service(url, service["name"], service["namespace"]) for service in services):
             yield loss
+
+
+def _asked(remote: Reader, scout: ScoutCluster) -> Found:
+    return facts.ask(remote, Session(), facts.read_installed(remote, scout))
 
 
 def _uses(scout: ScoutCluster, found: Found) -> Iterator[tuple[str, Trouble]]:

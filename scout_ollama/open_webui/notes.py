@@ -34,11 +34,7 @@ def of(site: Site, scout: ScoutCluster, target: Target, found: Found, *, will_ch
         )
     for name in found.installed.own:
         if target.mode != "deploy":
-            yield Trouble(
-                f"{scout.name} has an Ollama of its own as well: DaemonSet {name}",
-                why="it was deployed when its ollama_mode was deploy, and keeps its memory and GPUs",
-                next=f"inv remove-ollama --hosts {scout.name}, when nobody needs it any more",
-            )
+            yield left_behind(scout.name, scout.name, f"DaemonSet {name}")
     for name, url in found.installed.consumers.items():
         if target.mode == "external":
             yield Trouble(
@@ -46,6 +42,15 @@ def of(site: Site, scout: ScoutCluster, target: Target, found: Found, *, will_ch
                 why="it is written into Scout's values for it, and names the Ollama beside Open WebUI",
                 next="change OLLAMA_URL there, and its NetworkPolicy, or its notebooks lose their Ollama",
             )
+
+
+def left_behind(scout: str, who: str, daemonset: str) -> Trouble:
+    """Say that a Scout which shall use another Ollama, or none, still runs its own; ``who`` stands for the Scout."""
+    return Trouble(
+        f"{who} has an Ollama of its own as well: {daemonset}",
+        why="it was deployed when its ollama_mode was deploy, and keeps its memory and GPUs",
+        next=f"inv remove-ollama --hosts {scout}, when nobody needs it any more",
+    )
 
 
 def _scouts_own(target: Target) -> str:
